@@ -1,0 +1,2 @@
+//! Being built: the modules that decide.
+pub mod mount_options;
