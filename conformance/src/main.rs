@@ -1,2 +1,36 @@
-//! Being built.
-fn main() {}
+//! `conformance`: drives an OCI runtime through real containers and asserts what is seen inside them.
+//!
+//! This crate imports no product crate: it knows a runtime only by its command line, its files and the
+//! processes it makes, so the same cases prove runc, crun and trun alike.
+#![forbid(unsafe_code)]
+
+mod args;
+mod case;
+mod expected;
+mod inspect;
+mod leaks;
+mod process;
+mod report;
+mod rootfs;
+mod runner;
+mod runtime;
+mod sandbox;
+mod spec;
+mod suites;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match args::parse(std::env::args().skip(1)) {
+        Ok(args::Command::Suite(options)) => runner::run(&options),
+        Ok(args::Command::OneCase(options)) => case::run_in_this_process(&options),
+        Ok(args::Command::Help) => {
+            print!("{}", args::HELP);
+            ExitCode::SUCCESS
+        }
+        Err(message) => {
+            eprintln!("conformance: {message}");
+            ExitCode::from(2)
+        }
+    }
+}

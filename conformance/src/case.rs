@@ -1,0 +1,107 @@
+//! A case: a named function that panics when an assertion fails. It runs in a process of its own.
+
+use crate::args::CaseOptions;
+use crate::leaks;
+use crate::sandbox::Sandbox;
+use rustix::process::{getpid, set_child_subreaper};
+use serde_json::{Value, json};
+use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::{fs, panic};
+
+pub struct Case {
+    /// `suite/what-it-shows`.
+    pub name: String,
+    pub run: fn(&mut Sandbox),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    Passed,
+    Failed(String),
+    Skipped(String),
+}
+
+/// Lists the functions of one suite as cases: `cases!("mounts": tmpfs_size)` is `mounts/tmpfs-size`.
+macro_rules! cases {
+    ($suite:literal: $($function:ident),* $(,)?) => {
+        pub fn cases() -> Vec<$crate::case::Case> {
+            vec![$($crate::case::Case {
+                name: format!("{}/{}", $suite, stringify!($function).replace('_', "-")),
+                run: $function,
+            }),*]
+        }
+    };
+}
+pub(crate) use cases;
+
+struct Skip(String);
+
+/// Ends the case: this machine cannot show what it asks.
+pub fn skip(reason: impl Into<String>) -> ! {
+    panic_any(Skip(reason.into()))
+}
+
+static MESSAGE: Mutex<String> = Mutex::new(String::new());
+
+/// Runs one case, cleans up whatever happens, and writes the outcome for the runner.
+pub fn run_in_this_process(options: &CaseOptions) -> ExitCode {
+    set_child_subreaper(Some(getpid())).expect("prctl(PR_SET_CHILD_SUBREAPER) always works");
+    panic::set_hook(Box::new(|info| {
+        let place = info.location().map(|at| format!(" ({}:{})", at.file(), at.line())).unwrap_or_default();
+        let text = info.payload_as_str().unwrap_or("panic without a message");
+        *MESSAGE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = format!("{text}{place}");
+    }));
+    let Some(case) = crate::suites::all().into_iter().find(|case| case.name == options.name) else {
+        eprintln!("conformance: no case {}", options.name);
+        return ExitCode::from(2);
+    };
+    let verdict = run(&case, options);
+    let written = fs::write(&options.outcome, encode(&verdict).to_string());
+    written.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+}
+
+fn run(case: &Case, options: &CaseOptions) -> Verdict {
+    let descriptors = leaks::descriptors();
+    let mut sandbox = match catch_unwind(|| Sandbox::new(options)) {
+        Ok(sandbox) => sandbox,
+        Err(payload) => return verdict_of(payload.as_ref()),
+    };
+    let ended = catch_unwind(AssertUnwindSafe(|| (case.run)(&mut sandbox)));
+    let verdict = ended.map_or_else(|payload| verdict_of(payload.as_ref()), |()| Verdict::Passed);
+    let left = catch_unwind(AssertUnwindSafe(|| sandbox.finish(descriptors)))
+        .unwrap_or_else(|_| vec![MESSAGE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()]);
+    match (verdict, left.is_empty()) {
+        (verdict, true) => verdict,
+        (Verdict::Failed(message), false) => Verdict::Failed(format!("{message}\nleft: {}", left.join("\nleft: "))),
+        (_, false) => Verdict::Failed(format!("left: {}", left.join("\nleft: "))),
+    }
+}
+
+fn verdict_of(payload: &(dyn std::any::Any + Send)) -> Verdict {
+    match payload.downcast_ref::<Skip>() {
+        Some(Skip(reason)) => Verdict::Skipped(reason.clone()),
+        None => Verdict::Failed(MESSAGE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()),
+    }
+}
+
+fn encode(verdict: &Verdict) -> Value {
+    match verdict {
+        Verdict::Passed => json!({"verdict": "passed"}),
+        Verdict::Failed(message) => json!({"verdict": "failed", "message": message}),
+        Verdict::Skipped(reason) => json!({"verdict": "skipped", "message": reason}),
+    }
+}
+
+/// Reads what `run_in_this_process` wrote; None when there is nothing whole.
+pub fn decode(text: &str) -> Option<Verdict> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    let message = || value["message"].as_str().unwrap_or_default().to_owned();
+    match value["verdict"].as_str()? {
+        "passed" => Some(Verdict::Passed),
+        "failed" => Some(Verdict::Failed(message())),
+        "skipped" => Some(Verdict::Skipped(message())),
+        _ => None,
+    }
+}
