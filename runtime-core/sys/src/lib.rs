@@ -1,1 +1,38 @@
+//! Linux system calls, typed: the only crate of Tare with unsafe code.
+//!
+//! No std, no alloc, no libc: all of it runs in `stage-init`, between clone and execve, where nothing else exists.
+//!
+//! # Unsafe policy
+//! - Each wrapper is safe to call with any argument: a wrong one gives an [`Errno`], never undefined behaviour.
+//!   Pointers are made from references in the same expression that passes them to the kernel.
+//! - The few `unsafe fn` are those that split the process ([`process::fork_to_parent`], [`clone::launch`]); their docs say what
+//!   the caller owes.
+//! - [`Fd`] is a plain number without ownership, for the child, whose fds all end with execve. Host code owns its fds by
+//!   `std::os::fd::OwnedFd` and lends the number for one call.
+//!
+//! # What this crate refuses to wrap
+//! Paths that are not `&CStr`; anything that needs an allocation; fork without exec for programs with threads;
+//! signal handlers; `setuid`-style calls with libc's thread-wide emulation; path-based mount(2) where an fd call exists.
 #![no_std]
+#![deny(missing_docs)]
+
+pub mod arch;
+pub mod bpf;
+pub mod clone;
+pub mod cred;
+#[cfg(feature = "entry")]
+pub mod entry;
+mod errno;
+pub mod fd;
+pub mod mem;
+pub mod mount;
+pub mod ns;
+pub mod path;
+pub mod process;
+pub mod sched;
+pub mod secure;
+pub mod socket;
+pub mod tty;
+
+pub use errno::{Errno, Result};
+pub use fd::Fd;

@@ -1,0 +1,24 @@
+//! Namespaces: join, leave, name.
+use crate::arch::call;
+use crate::{Fd, Result};
+use core::ffi::CStr;
+
+/// setns(2): a namespace file with its one CLONE_NEW* bit, or a pidfd with several.
+pub fn join(fd: Fd, kinds: u32) -> Result<()> {
+    call!(__NR_setns, fd.reg(), kinds).map(drop)
+}
+
+/// unshare(2).
+pub fn unshare(kinds: u32) -> Result<()> {
+    call!(__NR_unshare, kinds).map(drop)
+}
+
+/// sethostname(2).
+pub fn set_hostname(name: &CStr) -> Result<()> {
+    call!(__NR_sethostname, name.as_ptr(), name.count_bytes()).map(drop)
+}
+
+/// setdomainname(2).
+pub fn set_domainname(name: &CStr) -> Result<()> {
+    call!(__NR_setdomainname, name.as_ptr(), name.count_bytes()).map(drop)
+}

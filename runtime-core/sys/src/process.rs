@@ -1,0 +1,175 @@
+//! Processes: hop, hook, wait, execve, exit.
+use crate::arch::call;
+use crate::mem::PointerTable;
+use crate::{Errno, Fd, Result};
+use core::ffi::CStr;
+use linux_raw_sys::general as raw;
+
+/// Which side of a fork one is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The old process; the new one's pid in its own pid namespace.
+    Parent(i32),
+    /// The new process.
+    Child,
+}
+
+/// clone(2) with CLONE_PARENT: the new process is a child of the caller's parent.
+///
+/// # Safety
+/// The caller must be single-threaded and own all its memory (`stage-init`): both sides go on with a copy.
+pub unsafe fn fork_to_parent() -> Result<Side> {
+    // The exit signal must be 0 with CLONE_PARENT: the kernel takes the caller's.
+    fork(raw::CLONE_PARENT, 0)
+}
+
+/// clone(2) of a helper whose parent is the caller.
+///
+/// # Safety
+/// As [`fork_to_parent`].
+pub unsafe fn fork_child() -> Result<Side> {
+    fork(0, raw::SIGCHLD)
+}
+
+fn fork(flags: u32, exit_signal: u32) -> Result<Side> {
+    #[cfg(target_arch = "x86_64")]
+    let pid = call!(__NR_clone, flags | exit_signal, 0, 0, 0, 0)?;
+    #[cfg(not(target_arch = "x86_64"))]
+    let pid = call!(__NR_clone, flags | exit_signal, 0, 0, 0, 0)?;
+    Ok(if pid == 0 {
+        Side::Child
+    } else {
+        Side::Parent(pid as i32)
+    })
+}
+
+/// execve(2); returns only on failure.
+pub fn execute(path: &CStr, args: PointerTable<'_>, env: PointerTable<'_>) -> Errno {
+    match call!(__NR_execve, path.as_ptr(), args.as_ptr(), env.as_ptr()) {
+        Ok(_) => Errno::EIO,
+        Err(errno) => errno,
+    }
+}
+
+/// exit_group(2).
+pub fn exit(status: i32) -> ! {
+    loop {
+        let _ = call!(__NR_exit_group, status);
+    }
+}
+
+/// getpid(2).
+pub fn pid() -> i32 {
+    call!(__NR_getpid).unwrap_or(0) as i32
+}
+
+/// setsid(2).
+pub fn new_session() -> Result<()> {
+    call!(__NR_setsid).map(drop)
+}
+
+/// kill(2).
+pub fn kill(pid: i32, signal: u32) -> Result<()> {
+    call!(__NR_kill, pid, signal).map(drop)
+}
+
+/// pidfd_open(2).
+pub fn open(pid: i32) -> Result<Fd> {
+    call!(__NR_pidfd_open, pid, 0).map(Fd::of)
+}
+
+/// wait4(2) for one child: the raw status word.
+pub fn wait(pid: i32) -> Result<i32> {
+    let mut status = 0i32;
+    loop {
+        match call!(__NR_wait4, pid, &mut status as *mut i32, 0, 0) {
+            Err(Errno::EINTR) => continue,
+            Err(errno) => return Err(errno),
+            Ok(_) => return Ok(status),
+        }
+    }
+}
+
+/// Every signal to its default: an ignored one would stay ignored in the container's program.
+pub fn reset_signals() {
+    // SAFETY: struct kernel_sigaction is pointers and numbers, for which all zeroes (SIG_DFL) is a value.
+    let default: raw::kernel_sigaction = unsafe { core::mem::zeroed() };
+    for signal in 1..65 {
+        // KILL and STOP refuse; that is no error.
+        let _ = call!(
+            __NR_rt_sigaction,
+            signal,
+            &default as *const raw::kernel_sigaction,
+            0,
+            8
+        );
+    }
+}
+
+/// Unblocks every signal.
+pub fn unblock_signals() {
+    let none = 0u64;
+    let _ = call!(
+        __NR_rt_sigprocmask,
+        raw::SIG_SETMASK,
+        &none as *const u64,
+        0,
+        8
+    );
+}
+
+/// Blocks every signal; gives the old mask.
+pub fn block_signals() -> u64 {
+    let all = u64::MAX;
+    let mut old = 0u64;
+    let _ = call!(
+        __NR_rt_sigprocmask,
+        raw::SIG_SETMASK,
+        &all as *const u64,
+        &mut old as *mut u64,
+        8
+    );
+    old
+}
+
+/// Restores a mask from [`block_signals`].
+pub fn restore_signals(mask: u64) {
+    let _ = call!(
+        __NR_rt_sigprocmask,
+        raw::SIG_SETMASK,
+        &mask as *const u64,
+        0,
+        8
+    );
+}
+
+/// PR_SET_NAME, what `ps` shows.
+pub fn set_name(name: &CStr) {
+    let _ = call!(
+        __NR_prctl,
+        linux_raw_sys::prctl::PR_SET_NAME,
+        name.as_ptr(),
+        0,
+        0,
+        0
+    );
+}
+
+/// sched_yield(2).
+pub fn give_way() {
+    let _ = call!(__NR_sched_yield);
+}
+
+/// clock_gettime(CLOCK_MONOTONIC), ns.
+pub fn now_ns() -> u64 {
+    let mut time = raw::__kernel_timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let _ = call!(
+        __NR_clock_gettime,
+        raw::CLOCK_MONOTONIC,
+        &mut time as *mut raw::__kernel_timespec
+    );
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
