@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Builds trun, makes an OCI bundle of Debian's static busybox, runs it, removes it all again.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if [ "$(id -u)" = 0 ]; then
+  .ci/toolchain
+  .ci/need busybox-static
+else
+  .ci/toolchain
+  [ -x /bin/busybox ] || .ci/need busybox-static
+fi
+echo "building trun"
+cargo build --release --quiet -p trun
+trun=$(realpath "${CARGO_TARGET_DIR:-target}/release/trun")
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/tare-demo.XXXXXX")
+id=demo-$$
+cleanup() {
+  "$trun" --root "$work/state" delete --force "$id" >/dev/null 2>&1 || true # not there unless `run` was cut short
+  rm -rf "$work"
+}
+trap cleanup EXIT
+
+mkdir -p "$work/bundle/rootfs/"{bin,dev,etc,proc,root,sys,tmp}
+chmod 755 "$work" "$work/bundle"
+cp /bin/busybox "$work/bundle/rootfs/bin/"
+for applet in cat grep hostname id ls mount ps sh; do
+  ln -s busybox "$work/bundle/rootfs/bin/$applet"
+done
+cat >"$work/bundle/rootfs/demo" <<'SCRIPT'
+#!/bin/sh
+echo "hello from $(hostname), process $$, as $(id)"
+echo "my processes:"
+ps
+echo "my capabilities: $(grep CapEff /proc/self/status)"
+echo "seccomp and new privileges: $(grep -E 'Seccomp:|NoNewPrivs' /proc/self/status | cat)"
+echo "my root: $(grep ' / ' /proc/mounts | cat)"
+SCRIPT
+chmod 755 "$work/bundle/rootfs/demo"
+
+rootless=()
+[ "$(id -u)" = 0 ] || rootless=(--rootless)
+(cd "$work/bundle" && "$trun" spec "${rootless[@]}")
+# The template runs a shell on a terminal; the demo runs its script without one.
+sed -i -e 's/"terminal": true/"terminal": false/' -e 's#"sh"#"/demo"#' "$work/bundle/config.json"
+
+echo "the plan, first lines:"
+"$trun" plan --bundle "$work/bundle" | sed -n 1,12p
+echo
+echo "trun run:"
+begin=$(date +%s%N)
+"$trun" --root "$work/state" run --bundle "$work/bundle" "$id"
+echo
+echo "ran in $((($(date +%s%N) - begin) / 1000)) us"

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Installs (or with --remove removes) trun, its man pages and completions below $DESTDIR$PREFIX.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+prefix=${DESTDIR:-}${PREFIX:-/usr/local}
+bin=$prefix/bin man=$prefix/share/man/man1
+bash=$prefix/share/bash-completion/completions zsh=$prefix/share/zsh/site-functions fish=$prefix/share/fish/vendor_completions.d
+
+if [ "${1:-}" = --remove ]; then
+  rm -f "$bin/trun" "$man/trun.1" "$man"/trun-*.1 "$bash/trun" "$zsh/_trun" "$fish/trun.fish"
+  exit 0
+fi
+.ci/toolchain
+cargo build --release --quiet -p trun
+trun=${CARGO_TARGET_DIR:-target}/release/trun
+install -D -m 755 "$trun" "$bin/trun"
+install -d "$man" "$bash" "$zsh" "$fish"
+"$trun" man "$man"
+"$trun" completion bash >"$bash/trun"
+"$trun" completion zsh >"$zsh/_trun"
+"$trun" completion fish >"$fish/trun.fish"
+echo "installed $bin/trun, $(find "$man" -name 'trun*.1' | wc -l) man pages, completions for bash, zsh and fish"

@@ -1,0 +1,52 @@
+# Every chore of the project; `make` alone lists them. The work is done by the scripts and crates named on the right.
+PREFIX ?= /usr/local
+DESTDIR ?=
+N ?= 30
+BASE ?= HEAD~1
+RUNTIME ?=
+ARGS ?=
+
+.PHONY: help build demo test install uninstall bench bench-ab conformance fmt tidy goldens trace dist
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## the release binary, target/release/trun
+	@.ci/need --tool cc gcc --tool cargo rust
+	cargo build --release -p trun
+
+demo: ## build trun, make a bundle from Debian's busybox, run it
+	@.ci/demo.sh
+
+test: ## the gate: format, lints, tidy, all tests, conformance, real callers
+	@.ci/gate.sh
+
+install: ## trun, man pages, completions below PREFIX (/usr/local), DESTDIR honoured
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' .ci/install.sh
+
+uninstall: ## what install put there
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' .ci/install.sh --remove
+
+bench: ## trun against runc and crun, interleaved; N=rounds
+	@N='$(N)' benches/bench.sh $(ARGS)
+
+bench-ab: ## this tree against the revision BASE, paired; N=rounds
+	@N='$(N)' BASE='$(BASE)' benches/bench-ab.sh $(ARGS)
+
+conformance: ## the conformance suite against RUNTIME (trun by default)
+	@.ci/conformance.sh $(RUNTIME)
+
+fmt: ## format every crate
+	cargo fmt --all
+
+tidy: ## the project's own rules
+	cargo xtask tidy
+
+goldens: ## write the golden plans anew; review the diff
+	cargo xtask goldens
+
+trace: ## a strace of a real run against the plan
+	cargo xtask trace
+
+dist: ## target/dist/tare-VERSION-ARCH.tar.gz with its checksum
+	cargo xtask dist
