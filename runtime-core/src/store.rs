@@ -1,0 +1,400 @@
+//! The state directory: `ROOT/ID/`, reached by directory fds, claimed by mkdir, locked by flock, removed last.
+//!
+//! | file | what |
+//! |---|---|
+//! | `state.json` | [`Record`], put in place by rename |
+//! | `config.json` | the bundle's configuration as `create` read it |
+//! | `exec.fifo`, `result.fifo` | while the container waits for `start` |
+//! | `notify/` | the container's notify socket |
+use crate::error::Error;
+use crate::state::Record;
+use rustix::fs::{AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+const STATE_FILE: &str = "state.json";
+const CONFIG_FILE: &str = "config.json";
+/// The fifo that a created container waits on.
+pub(crate) const EXEC_FIFO: &str = "exec.fifo";
+/// The fifo that tells how the program's execution went.
+pub(crate) const RESULT_FIFO: &str = "result.fifo";
+/// A state file larger than this is not ours.
+const STATE_FILE_MAX: u64 = 64 << 20;
+/// The longest name that a directory entry can have.
+const ID_MAX: usize = 1024;
+
+/// Refuses what can't be a container's id.
+pub fn check_id(id: &str) -> Result<(), Error> {
+    let why = if id.is_empty() {
+        "is empty"
+    } else if id == "." || id == ".." {
+        "is a directory's own name"
+    } else if id.len() > ID_MAX {
+        "is longer than 1024 characters"
+    } else if !id
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"_+-.".contains(&byte))
+    {
+        "has a character other than letters, digits, '_', '+', '-' and '.'"
+    } else {
+        return Ok(());
+    };
+    Err(Error::InvalidId {
+        id: id.chars().take(64).collect(),
+        why,
+    })
+}
+
+/// The directory of all containers of one root.
+#[derive(Debug)]
+pub(crate) struct StateRoot {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+impl StateRoot {
+    /// Opens the root; absent means that there is no container.
+    pub(crate) fn open(path: &Path) -> Result<Option<StateRoot>, Error> {
+        match rustix::fs::open(path, directory_flags(), Mode::empty()) {
+            Ok(fd) => Ok(Some(StateRoot {
+                fd,
+                path: path.to_owned(),
+            })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(Error::path("open the state root", path, errno)),
+        }
+    }
+
+    /// Opens the root, making it and its parents where absent.
+    pub(crate) fn create(path: &Path) -> Result<StateRoot, Error> {
+        if let Some(root) = StateRoot::open(path)? {
+            return Ok(root);
+        }
+        let mut made = PathBuf::new();
+        for component in path.components() {
+            made.push(component);
+            match rustix::fs::mkdirat(CWD, &made, Mode::from_raw_mode(0o711)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                // A parent on a read-only filesystem or in an automounted directory may be there all the same.
+                Err(errno) => match rustix::fs::stat(&made) {
+                    Ok(_) => {}
+                    Err(_) => return Err(Error::path("make the state root", &made, errno)),
+                },
+            }
+        }
+        StateRoot::open(path)?.ok_or_else(|| Error::Missing {
+            what: "make the state root".to_owned(),
+            path: path.to_owned(),
+        })
+    }
+
+    /// Makes the directory of a new container and locks it: of two callers with one id, one gets [`Error::Exists`].
+    pub(crate) fn claim(&self, id: &str) -> Result<(StateDir, Lock), Error> {
+        check_id(id)?;
+        match rustix::fs::mkdirat(&self.fd, id, Mode::from_raw_mode(0o711)) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => return Err(Error::Exists { id: id.to_owned() }),
+            Err(Errno::NAMETOOLONG) => {
+                return Err(Error::InvalidId {
+                    id: id.chars().take(64).collect(),
+                    why: "is longer than the state root's filesystem allows",
+                });
+            }
+            Err(errno) => {
+                return Err(Error::path(
+                    "make the state directory",
+                    &self.path.join(id),
+                    errno,
+                ));
+            }
+        }
+        let dir = self.dir(id)?;
+        // The umask may have taken bits away: others must be able to pass through to the notify socket.
+        rustix::fs::fchmod(&dir.fd, Mode::from_raw_mode(0o711))
+            .map_err(|errno| Error::path("set the mode of", &dir.path, errno))?;
+        let lock = dir.lock()?;
+        Ok((dir, lock))
+    }
+
+    /// The directory of a container that is there.
+    pub(crate) fn dir(&self, id: &str) -> Result<StateDir, Error> {
+        check_id(id)?;
+        let path = self.path.join(id);
+        match rustix::fs::openat(
+            &self.fd,
+            id,
+            directory_flags() | OFlags::NOFOLLOW,
+            Mode::empty(),
+        ) {
+            Ok(fd) => {
+                let root = self
+                    .fd
+                    .try_clone()
+                    .map_err(|error| Error::system("duplicate an fd", &error))?;
+                Ok(StateDir {
+                    root,
+                    fd,
+                    id: id.to_owned(),
+                    path,
+                })
+            }
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::LOOP) => {
+                Err(Error::NotFound { id: id.to_owned() })
+            }
+            Err(errno) => Err(Error::path("open", &path, errno)),
+        }
+    }
+
+    /// The ids of all state directories, sorted.
+    pub(crate) fn ids(&self) -> Result<Vec<String>, Error> {
+        let fail = |errno| Error::path("list", &self.path, errno);
+        let mut ids = Vec::new();
+        for entry in Dir::read_from(&self.fd).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            let Ok(name) = entry.file_name().to_str() else {
+                continue;
+            };
+            let directory = matches!(entry.file_type(), FileType::Directory | FileType::Unknown);
+            if directory && check_id(name).is_ok() {
+                ids.push(name.to_owned());
+            }
+        }
+        ids.sort_unstable();
+        Ok(ids)
+    }
+}
+
+/// A lock on one container, held until dropped. Released by the kernel when its holder dies.
+#[derive(Debug)]
+pub(crate) struct Lock(#[expect(dead_code, reason = "closing it releases the lock")] OwnedFd);
+
+/// The directory of one container.
+#[derive(Debug)]
+pub(crate) struct StateDir {
+    root: OwnedFd,
+    fd: OwnedFd,
+    id: String,
+    path: PathBuf,
+}
+
+impl StateDir {
+    /// The directory's path, for messages and for files that others open by path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The directory.
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Waits for the lock.
+    pub(crate) fn lock(&self) -> Result<Lock, Error> {
+        let fd = self.lock_fd()?;
+        loop {
+            match rustix::fs::flock(&fd, FlockOperation::LockExclusive) {
+                Ok(()) => break,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(Error::path("lock", &self.path, errno)),
+            }
+        }
+        self.still_there(Lock(fd))
+    }
+
+    /// Waits for the lock no longer than `limit`.
+    pub(crate) fn lock_within(&self, limit: Duration) -> Result<Lock, Error> {
+        let fd = self.lock_fd()?;
+        let begin = Instant::now();
+        loop {
+            match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return self.still_there(Lock(fd)),
+                Err(Errno::INTR) => {}
+                Err(Errno::WOULDBLOCK) if begin.elapsed() < limit => {
+                    std::thread::sleep(Duration::from_millis(5))
+                }
+                Err(Errno::WOULDBLOCK) => {
+                    return Err(Error::Busy {
+                        id: self.id.clone(),
+                    });
+                }
+                Err(errno) => return Err(Error::path("lock", &self.path, errno)),
+            }
+        }
+    }
+
+    /// Whether somebody holds the lock.
+    pub(crate) fn is_locked(&self) -> Result<bool, Error> {
+        match rustix::fs::flock(self.lock_fd()?, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(false),
+            Err(Errno::WOULDBLOCK) => Ok(true),
+            Err(errno) => Err(Error::path("lock", &self.path, errno)),
+        }
+    }
+
+    /// Reads the record. `None`: there is none yet, or no more.
+    pub(crate) fn read(&self) -> Result<Option<Record>, Error> {
+        let Some(bytes) = self.read_file(STATE_FILE)? else {
+            return Ok(None);
+        };
+        match serde_json::from_slice::<Record>(&bytes) {
+            Ok(record) if record.id == self.id => Ok(Some(record)),
+            Ok(record) => Err(self.corrupt(format!("it belongs to {:?}", record.id))),
+            Err(error) => Err(self.corrupt(format!("not valid JSON for a state: {error}"))),
+        }
+    }
+
+    /// Writes the record: a reader sees the old one or the new one, whole.
+    pub(crate) fn write(&self, record: &Record) -> Result<(), Error> {
+        let bytes = serde_json::to_vec(record).map_err(|error| self.corrupt(error.to_string()))?;
+        self.write_file(STATE_FILE, &bytes)
+    }
+
+    /// The configuration that `create` kept.
+    pub(crate) fn read_config(&self) -> Result<Vec<u8>, Error> {
+        self.read_file(CONFIG_FILE)?.ok_or_else(|| Error::Missing {
+            what: "read".to_owned(),
+            path: self.path.join(CONFIG_FILE),
+        })
+    }
+
+    /// Keeps the configuration for `exec`.
+    pub(crate) fn write_config(&self, bytes: &[u8]) -> Result<(), Error> {
+        self.write_file(CONFIG_FILE, bytes)
+    }
+
+    /// Whether the container waits for `start`.
+    pub(crate) fn has_start_fifo(&self) -> bool {
+        rustix::fs::statat(&self.fd, EXEC_FIFO, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
+    /// User id of the directory's owner.
+    pub(crate) fn owner(&self) -> Result<u32, Error> {
+        rustix::fs::fstat(&self.fd)
+            .map(|stat| stat.st_uid)
+            .map_err(|errno| Error::path("stat", &self.path, errno))
+    }
+
+    /// Removes the directory and all in it, `state.json` last: an interrupted removal can be repeated.
+    pub(crate) fn remove(self, _lock: Lock) -> Result<(), Error> {
+        empty(self.fd.as_fd(), &self.path, &[STATE_FILE], 8)?;
+        unlink(self.fd.as_fd(), STATE_FILE, AtFlags::empty())
+            .map_err(|errno| Error::path("remove", &self.path.join(STATE_FILE), errno))?;
+        unlink(self.root.as_fd(), &self.id, AtFlags::REMOVEDIR)
+            .map_err(|errno| Error::path("remove", &self.path, errno))
+    }
+
+    fn lock_fd(&self) -> Result<OwnedFd, Error> {
+        // A description of its own, so that two threads of one process lock each other out too.
+        match rustix::fs::openat(&self.fd, ".", directory_flags(), Mode::empty()) {
+            Ok(fd) => Ok(fd),
+            Err(Errno::NOENT) => Err(Error::NotFound {
+                id: self.id.clone(),
+            }),
+            Err(errno) => Err(Error::path("open", &self.path, errno)),
+        }
+    }
+
+    /// Whoever waited for a lock may have waited for a `delete`.
+    fn still_there(&self, lock: Lock) -> Result<Lock, Error> {
+        match rustix::fs::fstat(&self.fd) {
+            Ok(stat) if stat.st_nlink > 0 => Ok(lock),
+            Ok(_) => Err(Error::NotFound {
+                id: self.id.clone(),
+            }),
+            Err(errno) => Err(Error::path("stat", &self.path, errno)),
+        }
+    }
+
+    fn read_file(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        let path = || self.path.join(name);
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let fd = match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno) => return Err(Error::path("open", &path(), errno)),
+        };
+        let mut bytes = Vec::new();
+        File::from(fd)
+            .take(STATE_FILE_MAX)
+            .read_to_end(&mut bytes)
+            .map_err(|error| Error::path("read", &path(), &error))?;
+        Ok(Some(bytes))
+    }
+
+    fn write_file(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let temporary = format!(".{name}.{}", std::process::id());
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let fail = |error: &std::io::Error| Error::path("write", &self.path.join(name), error);
+        let fd = rustix::fs::openat(
+            &self.fd,
+            temporary.as_str(),
+            flags,
+            Mode::from_raw_mode(0o600),
+        )
+        .map_err(|errno| fail(&errno.into()))?;
+        let written = File::from(fd).write_all(bytes).and_then(|()| {
+            rustix::fs::renameat(&self.fd, temporary.as_str(), &self.fd, name).map_err(Into::into)
+        });
+        written.map_err(|error| {
+            // Nothing to do about a leftover: `remove` takes it with the rest.
+            let _ = rustix::fs::unlinkat(&self.fd, temporary.as_str(), AtFlags::empty());
+            fail(&error)
+        })
+    }
+
+    fn corrupt(&self, why: String) -> Error {
+        Error::Corrupt {
+            id: self.id.clone(),
+            path: self.path.join(STATE_FILE),
+            why,
+        }
+    }
+}
+
+fn directory_flags() -> OFlags {
+    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC
+}
+
+/// Removes all entries but `keep`, to a depth that none of our directories exceeds.
+fn empty(fd: BorrowedFd<'_>, path: &Path, keep: &[&str], depth: u32) -> Result<(), Error> {
+    let fail = |errno| Error::path("remove what is in", path, errno);
+    let entries: Vec<_> = Dir::read_from(fd)
+        .map_err(fail)?
+        .collect::<Result<_, _>>()
+        .map_err(fail)?;
+    for entry in entries {
+        let name = entry.file_name();
+        let bytes = name.to_bytes();
+        if bytes == b"." || bytes == b".." || keep.iter().any(|kept| kept.as_bytes() == bytes) {
+            continue;
+        }
+        match unlink(fd, name, AtFlags::empty()) {
+            Ok(()) => {}
+            Err(Errno::ISDIR) if depth > 0 => {
+                let inner = rustix::fs::openat(
+                    fd,
+                    name,
+                    directory_flags() | OFlags::NOFOLLOW,
+                    Mode::empty(),
+                )
+                .map_err(fail)?;
+                empty(inner.as_fd(), path, &[], depth - 1)?;
+                unlink(fd, name, AtFlags::REMOVEDIR).map_err(fail)?;
+            }
+            Err(errno) => return Err(fail(errno)),
+        }
+    }
+    Ok(())
+}
+
+fn unlink<P: rustix::path::Arg>(fd: BorrowedFd<'_>, name: P, flags: AtFlags) -> Result<(), Errno> {
+    match rustix::fs::unlinkat(fd, name, flags) {
+        Err(Errno::NOENT) => Ok(()),
+        other => other,
+    }
+}
