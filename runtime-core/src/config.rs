@@ -67,12 +67,12 @@ fn explain<T: DeserializeOwned>(bytes: &[u8], first: &serde_json::Error) -> Conf
     match serde_path_to_error::deserialize::<_, T>(&mut reader) {
         Ok(_) => ConfigError::new(first.to_string()),
         Err(error) => {
+            // "?" stands for a member whose name was not read to its end.
             let path = error.path().to_string();
-            let reason = error.inner().to_string();
-            if path == "." {
-                ConfigError::new(reason)
-            } else {
-                ConfigError { path, reason }
+            let path = path.trim_end_matches(['?', '.']).to_owned();
+            ConfigError {
+                path,
+                reason: error.inner().to_string(),
             }
         }
     }
@@ -126,10 +126,7 @@ mod tests {
     fn broken_documents() {
         check("", "config: the document is empty");
         check(" \n\t", "config: the document is empty");
-        check(
-            "[]",
-            "config: the document is not a JSON object",
-        );
+        check("[]", "config: the document is not a JSON object");
         check(
             r#"{"ociVersion":"1.0.2""#,
             "config: EOF while parsing an object at line 1 column 21",
