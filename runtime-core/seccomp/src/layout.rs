@@ -1,0 +1,232 @@
+//! From decisions to a program: dispatch by architecture, search by number, placement of the code.
+use crate::arch::{Arch, X32_BIT};
+use crate::assemble::{Assembler, Label};
+use crate::graph::{Comparison, Graph, Node, NodeId, Test};
+use crate::program::{Instruction, OFFSET_ARCH, OFFSET_NUMBER};
+use crate::verdicts::Range;
+use crate::{MAX_INSTRUCTIONS, SeccompError};
+
+/// One value of `seccomp_data.arch` and what its calls get.
+pub(crate) struct Section {
+    pub(crate) token: u32,
+    pub(crate) ranges: Vec<Range>,
+}
+
+/// The whole filter's decision; `unlisted` is for an architecture that no section covers.
+pub(crate) fn dispatch(graph: &mut Graph, sections: &[Section], unlisted: NodeId) -> NodeId {
+    sections.iter().rev().fold(unlisted, |no, section| {
+        let yes = search(graph, &section.ranges);
+        let value = section.token;
+        graph.test(Test {
+            offset: OFFSET_ARCH,
+            mask: u32::MAX,
+            comparison: Comparison::Equal,
+            value,
+            yes,
+            no,
+        })
+    })
+}
+
+/// x86-64 and x32 share a token: one list of numbers, divided by bit 30. A tracer that skips a call sets the number
+/// to -1, which must not count as x32 where x32 is not listed.
+pub(crate) fn join_x32(
+    sections: &mut Vec<Section>,
+    x32: Option<Vec<Range>>,
+    default: NodeId,
+    unlisted: NodeId,
+) {
+    let token = Arch::X32.traits().token;
+    if x32.is_some() && !sections.iter().any(|section| section.token == token) {
+        sections.push(Section {
+            token,
+            ranges: vec![Range {
+                start: 0,
+                decision: unlisted,
+            }],
+        });
+    }
+    let upper = x32.unwrap_or_else(|| {
+        vec![
+            Range {
+                start: 0,
+                decision: unlisted,
+            },
+            Range {
+                start: u32::MAX,
+                decision: default,
+            },
+        ]
+    });
+    let Some(section) = sections.iter_mut().find(|section| section.token == token) else {
+        return;
+    };
+    let ranges = &mut section.ranges;
+    ranges.extend(upper.into_iter().map(|range| Range {
+        start: range.start.max(X32_BIT),
+        ..range
+    }));
+    // Of those that start at bit 30 the last counts.
+    ranges.reverse();
+    ranges.dedup_by_key(|range| range.start);
+    ranges.reverse();
+    ranges.dedup_by_key(|range| range.decision);
+}
+
+/// A balanced search; a lone number between equal neighbours takes one comparison.
+fn search(graph: &mut Graph, ranges: &[Range]) -> NodeId {
+    let number = |comparison, value, yes, no| Test {
+        offset: OFFSET_NUMBER,
+        mask: u32::MAX,
+        comparison,
+        value,
+        yes,
+        no,
+    };
+    match ranges {
+        [] => graph.ret(0),
+        [only] => only.decision,
+        [before, lone, after]
+            if before.decision == after.decision && after.start - lone.start == 1 =>
+        {
+            graph.test(number(
+                Comparison::Equal,
+                lone.start,
+                lone.decision,
+                after.decision,
+            ))
+        }
+        _ => {
+            let (lower, upper) = ranges.split_at(ranges.len() / 2);
+            let start = upper[0].start;
+            let (yes, no) = (search(graph, upper), search(graph, lower));
+            graph.test(number(Comparison::GreaterOrEqual, start, yes, no))
+        }
+    }
+}
+
+/// What the accumulator holds where a node is entered.
+#[derive(Clone, Copy, Default)]
+struct Entered {
+    /// The word that the node compares.
+    loaded: bool,
+    /// Anything else.
+    unloaded: bool,
+}
+
+/// Where a node stands in the program.
+#[derive(Clone, Copy)]
+struct Place {
+    /// Before the load.
+    full: Label,
+    /// After the load: for who has loaded the same word.
+    bare: Label,
+}
+
+/// Emits the graph below `root`.
+pub(crate) fn place(graph: &Graph, root: NodeId) -> Result<Vec<Instruction>, SeccompError> {
+    if graph.len() > 2 * MAX_INSTRUCTIONS {
+        return Err(SeccompError::TooLong {
+            instructions: graph.len(),
+        });
+    }
+    let mut placer = Placer {
+        graph,
+        entered: entries(graph, root),
+        places: vec![None; graph.len()],
+        assembler: Assembler::default(),
+    };
+    placer.place(root);
+    let program = placer.assembler.finish();
+    if program.len() > MAX_INSTRUCTIONS {
+        return Err(SeccompError::TooLong {
+            instructions: program.len(),
+        });
+    }
+    Ok(program)
+}
+
+/// How each node that `root` reaches is entered. Parents are younger than their children, so one pass from the
+/// youngest node down sees every edge.
+fn entries(graph: &Graph, root: NodeId) -> Vec<Entered> {
+    let mut entered = vec![Entered::default(); graph.len()];
+    entered[root.0 as usize].unloaded = true;
+    for id in (0..=root.0).rev() {
+        let Node::Test(test) = graph.get(NodeId(id)) else {
+            continue;
+        };
+        let Entered { loaded, unloaded } = entered[id as usize];
+        if !loaded && !unloaded {
+            continue;
+        }
+        for child in [test.yes, test.no] {
+            if keeps_word(&test, graph.get(child)) {
+                entered[child.0 as usize].loaded = true;
+            } else {
+                entered[child.0 as usize].unloaded = true;
+            }
+        }
+    }
+    entered
+}
+
+/// After `test` the accumulator holds the word that `child` wants.
+fn keeps_word(test: &Test, child: Node) -> bool {
+    matches!(child, Node::Test(child) if test.mask == u32::MAX && child.offset == test.offset)
+}
+
+struct Placer<'a> {
+    graph: &'a Graph,
+    entered: Vec<Entered>,
+    places: Vec<Option<Place>>,
+    assembler: Assembler,
+}
+
+impl Placer<'_> {
+    fn place(&mut self, id: NodeId) -> Place {
+        let test = match self.graph.get(id) {
+            Node::Return(value) => {
+                let label = self.assembler.ret(value);
+                return Place {
+                    full: label,
+                    bare: label,
+                };
+            }
+            Node::Test(test) => test,
+        };
+        if let Some(place) = self.places[id.0 as usize] {
+            return place;
+        }
+        let yes_end = matches!(self.graph.get(test.yes), Node::Return(_));
+        // The code of `no` comes right behind the test. Ends are placed last, close to it.
+        if !yes_end {
+            self.place(test.yes);
+        }
+        self.place(test.no);
+        let no = self.label(&test, test.no);
+        let yes = self.label(&test, test.yes);
+        let mut bare = self
+            .assembler
+            .branch(test.comparison.code(), test.value, yes, no);
+        if test.mask != u32::MAX {
+            bare = self.assembler.and(test.mask);
+        }
+        let full = if self.entered[id.0 as usize].unloaded {
+            self.assembler.load(test.offset)
+        } else {
+            bare
+        };
+        let place = Place { full, bare };
+        self.places[id.0 as usize] = Some(place);
+        place
+    }
+
+    fn label(&mut self, test: &Test, child: NodeId) -> Label {
+        let place = self.place(child);
+        if keeps_word(test, self.graph.get(child)) {
+            place.bare
+        } else {
+            place.full
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! What each system call of one architecture gets, by number.
+use crate::action::Action;
+use crate::arch::{Arch, IPC, ORDINARY_SLOTS, SLOTS, SOCKETCALL, Traits};
+use crate::arguments;
+use crate::condition::{Condition, Contradiction, Ladder, Operator, Rung};
+use crate::graph::{Graph, NodeId};
+use crate::names::Syscall;
+use crate::profile::{Profile, Rule};
+use crate::{MAX_INSTRUCTIONS, SeccompError};
+
+/// The rules of one architecture, gathered by slot.
+pub(crate) struct Verdicts {
+    arch: Arch,
+    traits: Traits,
+    slots: Box<[u16; SLOTS]>,
+    ladders: Vec<Ladder>,
+    unconditional: Vec<Action>,
+    /// Highest slot that the profile names.
+    newest: Option<u16>,
+}
+
+/// From this number on, up to the next range, the decision is the same.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Range {
+    pub(crate) start: u32,
+    pub(crate) decision: NodeId,
+}
+
+/// No rule names the slot.
+const UNNAMED: u16 = 0;
+/// Slot values from here on are ladders, those below unconditional actions.
+const FIRST_LADDER: u16 = 1 << 15;
+
+impl Verdicts {
+    /// Applies the rules in the profile's order: the first unconditional rule for a call decides, whatever
+    /// conditional ones stand before or after it.
+    pub(crate) fn gather(profile: &Profile, arch: Arch) -> Result<Self, SeccompError> {
+        let traits = arch.traits();
+        let slots = Box::new([UNNAMED; SLOTS]);
+        let mut verdicts = Self {
+            arch,
+            traits,
+            slots,
+            ladders: Vec::new(),
+            unconditional: Vec::new(),
+            newest: None,
+        };
+        for rule in &profile.rules {
+            let redundant = rule.action == profile.default_action;
+            for &call in &rule.calls {
+                verdicts.note_newest(call);
+                if !redundant {
+                    verdicts
+                        .apply(rule, call)
+                        .map_err(|refusal| refusal.error(rule, call))?;
+                }
+            }
+        }
+        Ok(verdicts)
+    }
+
+    /// The decisions by ascending number, neighbours merged; the first range starts at 0.
+    pub(crate) fn ranges(&self, graph: &mut Graph, default_action: Action) -> Vec<Range> {
+        let default = graph.ret(default_action.value());
+        let newer = if self.newest.is_none() || default_action.lets_pass() {
+            default
+        } else {
+            graph.ret(Action::NOT_IMPLEMENTED.value())
+        };
+        let unconditional: Vec<_> = self
+            .unconditional
+            .iter()
+            .map(|action| graph.ret(action.value()))
+            .collect();
+        let named = self
+            .slots
+            .iter()
+            .rposition(|&value| value != UNNAMED)
+            .map_or(0, |slot| slot as u16 + 1);
+        let beyond = self.newest.map_or(0, |slot| slot + 1);
+        let background = |slot| if slot < beyond { default } else { newer };
+
+        let mut ranges = Ranges {
+            list: Vec::with_capacity(128),
+        };
+        ranges.push(0, default);
+        for slot in 0..named.max(beyond) {
+            if slot == ORDINARY_SLOTS {
+                ranges.push(self.traits.number(slot - 1) + 1, background(slot - 1));
+            }
+            let decision = match self.slots[usize::from(slot)] {
+                // s390: where the kernel leaves the number of a call above its table.
+                UNNAMED if slot == 0 && matches!(self.arch, Arch::S390 | Arch::S390x) => newer,
+                UNNAMED => background(slot),
+                value if value < FIRST_LADDER => unconditional[usize::from(value) - 1],
+                value => {
+                    let ladder = &self.ladders[usize::from(value - FIRST_LADDER)];
+                    arguments::decide(graph, &self.traits, ladder, background(slot))
+                }
+            };
+            ranges.push(self.traits.number(slot), decision);
+        }
+        if let Some(last) = named.max(beyond).checked_sub(1) {
+            ranges.push(self.traits.number(last) + 1, newer);
+        }
+        ranges.list
+    }
+
+    fn note_newest(&mut self, call: Syscall) {
+        if self.traits.multiplexer && call.multiplexed() != 0 {
+            return;
+        }
+        if let Some(slot) = self
+            .traits
+            .slot(call.row())
+            .filter(|&slot| self.traits.number(slot) != 0)
+        {
+            self.newest = self.newest.max(Some(slot));
+        }
+    }
+
+    fn apply(&mut self, rule: &Rule, call: Syscall) -> Result<(), Refusal> {
+        if self.traits.multiplexer && call.multiplexed() != 0 {
+            let (slot, code) = match call.multiplexed() {
+                code @ ..200 => (SOCKETCALL, code - 100),
+                code => (IPC, code - 200),
+            };
+            // The other arguments are a pointer to the real ones: libseccomp compares them all the same.
+            let selector = Condition::new(0, Operator::Equal, code.into(), 0);
+            for alternative in &rule.alternatives {
+                let rest = alternative
+                    .iter()
+                    .filter(|condition| condition.argument != 0)
+                    .copied();
+                let conditions = std::iter::once(selector).chain(rest);
+                self.add(slot, conditions, rule.action)?;
+            }
+        }
+        if let Some(slot) = self.traits.slot(call.row()) {
+            for alternative in &rule.alternatives {
+                self.add(slot, alternative.iter().copied(), rule.action)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        slot: u16,
+        conditions: impl Iterator<Item = Condition>,
+        action: Action,
+    ) -> Result<(), Refusal> {
+        let place = &mut self.slots[usize::from(slot)];
+        if *place != UNNAMED && *place < FIRST_LADDER {
+            return Ok(());
+        }
+        let wide = self.traits.wide;
+        let conditions =
+            conditions.map(|condition| if wide { condition } else { condition.narrow() });
+        let conditions: Vec<_> = conditions
+            .filter(|condition| !condition.is_vacuous())
+            .collect();
+        if conditions.is_empty() {
+            let known = self.unconditional.iter().position(|&known| known == action);
+            let index = known.unwrap_or_else(|| {
+                self.unconditional.push(action);
+                self.unconditional.len() - 1
+            });
+            *place = index as u16 + 1;
+            return Ok(());
+        }
+        if *place == UNNAMED {
+            *place = FIRST_LADDER + self.ladders.len() as u16;
+            self.ladders.push(Ladder::default());
+        }
+        let ladder = &mut self.ladders[usize::from(*place - FIRST_LADDER)];
+        ladder.add(Rung { conditions, action })?;
+        if ladder.rungs.len() > MAX_INSTRUCTIONS {
+            Err(Refusal::TooMany)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Why a rule cannot be taken; the caller knows where it stands.
+enum Refusal {
+    Contradiction,
+    TooMany,
+}
+
+impl From<Contradiction> for Refusal {
+    fn from(Contradiction: Contradiction) -> Self {
+        Self::Contradiction
+    }
+}
+
+impl Refusal {
+    fn error(self, rule: &Rule, call: Syscall) -> SeccompError {
+        match self {
+            Self::Contradiction => SeccompError::Conflict {
+                path: format!("linux.seccomp.syscalls[{}]", rule.entry),
+                name: call.name().to_owned(),
+            },
+            Self::TooMany => SeccompError::TooLong {
+                instructions: MAX_INSTRUCTIONS + 1,
+            },
+        }
+    }
+}
+
+struct Ranges {
+    list: Vec<Range>,
+}
+
+impl Ranges {
+    /// `start` is at or after the last one.
+    fn push(&mut self, start: u32, decision: NodeId) {
+        if let Some(last) = self.list.last_mut() {
+            if last.decision == decision {
+                return;
+            }
+            if last.start == start {
+                last.decision = decision;
+                return self.merge_last();
+            }
+        }
+        self.list.push(Range { start, decision });
+    }
+
+    fn merge_last(&mut self) {
+        if let [.., before, last] = self.list[..]
+            && before.decision == last.decision
+        {
+            self.list.pop();
+        }
+    }
+}
