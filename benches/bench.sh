@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Measures trun against runc and crun (Debian 12's and newer ones) and the kernel's own limit, interleaved.
+#   N=30 BUNDLE=docker benches/bench.sh [NAME=RUNTIME]...
+# Without arguments: this tree's trun first, then the rivals of peers.sh. Ratios refer to the first runtime named.
+# RESULTS names the folder for the raw data; the default is benches/results/DATE-HOST.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+rounds=${N:-30} bundle=${BUNDLE:-docker}
+results=${RESULTS:-benches/results/$(date -u +%F)-$(uname -n)}
+
+[ "$(id -u)" = 0 ] || {
+  echo "make bench makes containers with their own cgroups and devices: run it as root" >&2
+  exit 1
+}
+.ci/toolchain
+.ci/need libc6-dev busybox-static libseccomp-dev
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+
+if [ $# -gt 0 ]; then
+  runtimes=("$@")
+else
+  rivals=$(benches/peers.sh)
+  cargo build --quiet --release -p trun
+  mapfile -t runtimes <<<"trun=$target/release/trun
+$rivals"
+fi
+
+cargo build --quiet --release -p tare-benches
+tools=$target/bench-tools
+mkdir -p "$tools"
+cc -O2 -static -Wall -Wextra -o "$tools/measure" benches/measure.c
+cc -O2 -static -Wall -Wextra -o "$tools/barerun" benches/barerun.c
+cc -O2 -Wall -Wextra -o "$tools/filter" benches/filter.c -lseccomp
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/tare-bench.XXXXXX")
+cleanup() {
+  # A run cut short may leave a container; each runtime knows its own.
+  local runtime name path id
+  for runtime in "${runtimes[@]}"; do
+    name=${runtime%%=*} path=${runtime#*=}
+    for id in "$work/state/$name"/*/; do
+      [ ! -d "$id" ] || "$path" --root "$work/state/$name" delete --force "$(basename "$id")" || true # said on stderr
+    done
+  done
+  rm -rf "$work"
+}
+trap cleanup EXIT
+
+# barerun knows v1 cgroups only: where there are none it goes without (flag c).
+flags=k
+[ -d /sys/fs/cgroup/memory ] || flags=c
+also=(--also "barerun=$tools/barerun %WORK%/rootfs %WORK%/docker-tree.bpf %ID% $flags" --also "true=/bin/true")
+
+benches/rt.sh "$target/release/tare-benches" --work "$work" --results "$results" --rounds "$rounds" --bundle "$bundle" \
+  --measure "$tools/measure" --filter-compiler "$tools/filter" --docker-spec benches/docker-spec.json \
+  --busybox /bin/busybox "${also[@]}" "${runtimes[@]}" || {
+  tail -n 5 "$work/log" >&2
+  exit 1
+}
