@@ -1,2 +1,33 @@
-//! Being built: the modules that decide.
+//! Decide, then do: [`plan`] turns a spec and slow facts of the host into a [`Plan`](ir::Plan), wholly and without IO.
+//!
+//! Pure, total and deterministic: no file, no clock, no environment is read here, and the same input gives the same plan. One file
+//! for each area of the spec; each refuses by JSON path what the spec forbids or the host can't do.
+mod builder;
+pub mod capabilities;
+mod cgroup_mount;
+mod cgroups;
+mod create;
+mod devices;
+pub mod facts;
+mod hooks;
+mod ids;
+pub mod ir;
 pub mod mount_options;
+mod mount_sources;
+mod mounts;
+mod namespaces;
+mod net_devices;
+mod number_list;
+mod process;
+mod rdt;
+mod rlimits;
+mod rootfs;
+pub mod scheduling;
+mod security;
+mod sysctl;
+#[cfg(test)]
+mod testing;
+mod text;
+mod user_maps;
+
+pub use create::plan;

@@ -108,6 +108,18 @@ impl Propagation {
         }
     }
 
+    /// `MS_*` bits of mount(2).
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        let kind = match self.kind {
+            PropagationKind::Unbindable => 1 << 17,
+            PropagationKind::Private => 1 << 18,
+            PropagationKind::Slave => 1 << 19,
+            PropagationKind::Shared => 1 << 20,
+        };
+        if self.recursive { kind | MS_REC } else { kind }
+    }
+
     /// The propagation of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
@@ -117,6 +129,9 @@ impl Propagation {
             .find(|propagation| propagation.name() == name)
     }
 }
+
+/// `MS_REC`
+pub const MS_REC: u32 = 1 << 14;
 
 const PROPAGATION: [Propagation; 8] = [
     Propagation {

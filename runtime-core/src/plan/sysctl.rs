@@ -22,8 +22,6 @@ const IPC: [&str; 8] = [
 pub struct Scope<'a> {
     /// Those that the container doesn't share with the caller, new or joined.
     pub own: Namespaces,
-    /// `hostname` of the config.
-    pub hostname: &'a str,
     /// `domainname` of the config.
     pub domainname: &'a str,
 }
@@ -126,7 +124,6 @@ mod tests {
             &wire,
             Scope {
                 own,
-                hostname: "h",
                 domainname: "",
             },
         ) {
@@ -209,7 +206,6 @@ mod tests {
             &wire,
             Scope {
                 own: ALL,
-                hostname: "",
                 domainname: "b",
             },
         )

@@ -1,0 +1,682 @@
+//! The plan of `create` and `run`: decides each area, then writes both lanes down in the order that [`super::ir`] states.
+//!
+//! The host lane: what must exist before the child (cgroups, namespaces to join, trees, hooks' state, fifos); `Spawn`; the id maps;
+//! then, when the child stands in its namespaces, everything that needs its pid; `barrier placed`; the hooks of the runtime's
+//! side; at last the records. `barrier hooks` stands in the host lane twice: at the first the host waits for the child, and what
+//! lies between runs while the child waits; the second lets the child go on.
+use super::builder::Builder;
+use super::facts::{HostFacts, PlanOptions, Verb};
+use super::ir::{Barrier, ChildOp, HostOp, Kind, MountAttr, Namespaces, Plan, Slot, Source};
+use super::mount_options::{NODEV, NOEXEC, NOSUID, RDONLY};
+use super::namespaces::Joined;
+use super::process::{self, Groups, Inherited, NOTIFY_DIRECTORY, Place};
+use super::{
+    cgroups, devices, hooks, mounts, namespaces, net_devices, rdt, rootfs, security, sysctl,
+    user_maps,
+};
+use crate::config::{At, ConfigError, invalid};
+use tare_oci::{Hooks, Linux, Process, Spec};
+
+/// Plans `create` or `run` of a spec on a host.
+///
+/// # Errors
+/// [`ConfigError`] with the JSON path of a value that the spec forbids or that this host can't honour.
+pub fn plan(spec: &Spec, facts: &HostFacts, options: &PlanOptions) -> Result<Plan, ConfigError> {
+    let none = (Linux::default(), Hooks::default());
+    let linux = spec.linux.as_ref().unwrap_or(&none.0);
+    let hooks = spec.hooks.as_ref().unwrap_or(&none.1);
+    let Some(process) = &spec.process else {
+        return invalid("process property must not be empty").field("process");
+    };
+    let verb = if options.verb == Verb::Create {
+        "create"
+    } else {
+        "run"
+    };
+    let mut builder = Builder::new(format!("{verb} {}", options.id));
+    let create = Create::decide(spec, process, linux, hooks, facts, options, &mut builder)?;
+    create.write(builder)
+}
+
+/// Everything decided that both lanes draw on.
+struct Create<'a> {
+    spec: &'a Spec,
+    linux: &'a Linux,
+    hooks: &'a Hooks,
+    facts: &'a HostFacts,
+    options: &'a PlanOptions,
+    namespaces: namespaces::Decided,
+    maps: Option<user_maps::Decided>,
+    root: rootfs::Decided,
+    restricted: rootfs::Restricted,
+    nodes: Vec<devices::Node>,
+    sysctls: Vec<(String, String)>,
+    moves: Vec<HostOp>,
+    rdt: Option<HostOp>,
+    cgroup: tare_cgroup::Decision,
+    process: process::Decided,
+    security: security::Security,
+    label: &'a str,
+    place: Place,
+    entry: Entry,
+}
+
+/// How the child gets into a new user and a new pid namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Entry {
+    /// Both are made by the clone itself, or there are none.
+    Clone,
+    /// The user namespace is joined: a new pid namespace must be made within it, by unshare and fork.
+    JoinedUser,
+    /// Other namespaces are joined, which only the host's root may do: the new user namespace is made after that.
+    UserAfterJoin,
+}
+
+/// Slots that the host fills for the child.
+struct Handed {
+    joined: Vec<Slot>,
+    root_tree: Option<Slot>,
+    create_container: Option<Slot>,
+    start_container: Option<Slot>,
+    fifos: Option<(Slot, Slot)>,
+}
+
+impl<'a> Create<'a> {
+    fn decide(
+        spec: &'a Spec,
+        process: &Process,
+        linux: &'a Linux,
+        hooks: &'a Hooks,
+        facts: &'a HostFacts,
+        options: &'a PlanOptions,
+        builder: &mut Builder,
+    ) -> Result<Self, ConfigError> {
+        let namespaces = namespaces::decide(spec, facts)?;
+        hooks::check(hooks)?;
+        let root = rootfs::decide(spec, namespaces.own(), options)?;
+        let user = namespaces.own().has(Namespaces::USER);
+        let new_user = namespaces.new.has(Namespaces::USER);
+        if options.rootless && facts.uid != 0 && !user {
+            return invalid("rootless container requires user namespaces")
+                .field("linux.namespaces");
+        }
+        let maps = if new_user {
+            Some(user_maps::decide(
+                &namespaces.uids,
+                &namespaces.gids,
+                facts,
+            )?)
+        } else {
+            None
+        };
+        let inherited = Inherited {
+            listen_fds: options.listen_fds,
+            notify_socket: options.notify_socket.is_some(),
+            console: options.console,
+        };
+        let keep_groups = process::keep_groups(&spec.annotations);
+        let program = process::decide(process, linux, keep_groups, &inherited, builder)?;
+        if !namespaces.uids.is_empty() && !namespaces.gids.is_empty() {
+            user_maps::check_ids(&program.ids, &namespaces.uids, &namespaces.gids)?;
+        }
+        let place = Place {
+            user_namespace: user,
+            privileged: !options.rootless,
+            groups: match &maps {
+                Some(maps) if maps.groups_denied => Groups::Denied,
+                None if user => Groups::Unknown,
+                _ => Groups::Allowed,
+            },
+        };
+        let scope = sysctl::Scope {
+            own: namespaces.own(),
+            domainname: &spec.domainname,
+        };
+        let entry = match (new_user, namespaces.joins(Namespaces::USER)) {
+            (true, _) if !namespaces.joined.is_empty() => Entry::UserAfterJoin,
+            (_, true) => Entry::JoinedUser,
+            _ => Entry::Clone,
+        };
+        Ok(Self {
+            spec,
+            linux,
+            hooks,
+            facts,
+            options,
+            restricted: rootfs::restricted(linux)?,
+            nodes: devices::nodes(&linux.devices).field("linux.devices")?,
+            sysctls: sysctl::sysctls(&linux.sysctl, scope).field("linux.sysctl")?,
+            moves: moves(linux, namespaces.own(), options)?,
+            rdt: intel_rdt(linux, facts, options)?,
+            cgroup: cgroups::decide(spec, &namespaces, program.ids.uid, facts, options, builder)?,
+            security: security::decide(process, linux, facts, builder)?,
+            label: security::mount_label(linux, facts, builder)?,
+            process: program,
+            maps,
+            root,
+            namespaces,
+            place,
+            entry,
+        })
+    }
+
+    fn write(self, mut builder: Builder) -> Result<Plan, ConfigError> {
+        let builder_ref = &mut builder;
+        let joined_user = self.prepare_joined(builder_ref);
+        let paths = self.cgroup.paths.clone();
+        let context = mounts::Context {
+            facts: self.facts,
+            bundle: &self.options.bundle,
+            rootless: self.options.rootless,
+            user_namespace: self.place.user_namespace,
+            maps: self.maps.as_ref().map(|_| {
+                (
+                    self.namespaces.uids.as_slice(),
+                    self.namespaces.gids.as_slice(),
+                )
+            }),
+            joined_user: joined_user.0,
+            cgroup_namespace: self.namespaces.own().has(Namespaces::CGROUP),
+            cgroup_paths: &paths,
+            label: self.label,
+        };
+        let mut decided = mounts::decide(&self.spec.mounts, &context, builder_ref)?;
+        mounts::prepare(&mut decided, &context, builder_ref)?;
+        let handed = self.prepare_rest(joined_user.1, &context, builder_ref);
+        if builder_ref.slots() > MAX_SLOTS {
+            return invalid(format!(
+                "needs {} file descriptors and at most {MAX_SLOTS} are passed",
+                builder_ref.slots()
+            ))
+            .field("mounts");
+        }
+        self.spawn(builder_ref);
+        self.enter(&handed, builder_ref);
+        self.host_places(builder_ref);
+        builder_ref.barrier(Barrier::Placed);
+        self.inside(&handed, &decided, &context, builder_ref)?;
+        Ok(builder.finish())
+    }
+
+    /// Opens the namespaces to join. Returns the user namespace's slot, and all in the order of joining.
+    fn prepare_joined(&self, builder: &mut Builder) -> (Option<Slot>, Vec<Slot>) {
+        let mut user = None;
+        let mut slots = Vec::new();
+        for Joined { kind, path, index } in &self.namespaces.joined {
+            let slot = builder.handed_slot(format!("ns-{kind}"));
+            let op = HostOp::OpenNamespace {
+                slot,
+                kind: *kind,
+                path: path.clone(),
+            };
+            builder.host(op, format!("linux.namespaces[{index}]"));
+            if *kind == Namespaces::USER {
+                user = Some(slot);
+            }
+            slots.push(slot);
+        }
+        (user, slots)
+    }
+
+    fn prepare_rest(
+        &self,
+        joined: Vec<Slot>,
+        context: &mounts::Context<'_>,
+        builder: &mut Builder,
+    ) -> Handed {
+        let far = self.place.user_namespace && super::mount_sources::can_open_trees(context);
+        let root_tree = far.then(|| {
+            mounts::open_tree(
+                builder,
+                "root-tree".to_owned(),
+                &self.root.path,
+                true,
+                "root.path".to_owned(),
+            )
+        });
+        if let Some(host) = &self.options.notify_socket {
+            builder.host(HostOp::MakeNotifySocket { host: host.clone() }, "");
+        }
+        let mut state = |list: &[tare_oci::Hook], kind: &str, status: &str| {
+            (!list.is_empty()).then(|| {
+                let slot = builder.handed_slot(format!("state-{kind}"));
+                builder.host(
+                    HostOp::MakeStateFile {
+                        slot,
+                        status: status.to_owned(),
+                    },
+                    format!("hooks.{kind}"),
+                );
+                slot
+            })
+        };
+        let create_container = state(&self.hooks.create_container, "createContainer", "creating");
+        let start_container = state(&self.hooks.start_container, "startContainer", "created");
+        let fifos = (self.options.verb == Verb::Create).then(|| {
+            let (exec, result) = (
+                builder.handed_slot("exec-fifo"),
+                builder.handed_slot("result-fifo"),
+            );
+            builder.host(HostOp::MakeFifos { exec, result }, "");
+            (exec, result)
+        });
+        for step in &self.cgroup.prepare {
+            builder.host(HostOp::Cgroup(step.clone()), step.json());
+        }
+        Handed {
+            joined,
+            root_tree,
+            create_container,
+            start_container,
+            fifos,
+        }
+    }
+
+    /// Namespaces that the clone makes.
+    fn cloned(&self) -> Namespaces {
+        let mut namespaces = Namespaces::default();
+        if self.entry == Entry::Clone {
+            for kind in [Namespaces::USER, Namespaces::PID] {
+                if self.namespaces.new.has(kind) {
+                    namespaces = namespaces.with(kind);
+                }
+            }
+        }
+        namespaces
+    }
+
+    fn spawn(&self, builder: &mut Builder) {
+        builder.host(
+            HostOp::Spawn {
+                namespaces: self.cloned(),
+                into_cgroup: self.cgroup.into_fd,
+            },
+            "",
+        );
+    }
+
+    /// Both lanes until the child stands in all its namespaces but the cgroup one.
+    fn enter(&self, handed: &Handed, builder: &mut Builder) {
+        if !self.namespaces.joined.is_empty() {
+            builder.child(ChildOp::NonDumpable, "");
+        }
+        match self.entry {
+            Entry::Clone => {
+                self.mapped(builder);
+                self.join(handed, builder);
+            }
+            Entry::JoinedUser => {
+                self.join(handed, builder);
+                // Whether setgroups(2) is denied there is known only inside.
+                let instead = ChildOp::BecomeRoot {
+                    clear_groups: false,
+                };
+                if self.process.keeps_groups() {
+                    builder.child(instead, "linux.namespaces");
+                } else {
+                    builder.child_or(
+                        ChildOp::BecomeRoot { clear_groups: true },
+                        &[EPERM],
+                        instead,
+                        "linux.namespaces",
+                    );
+                }
+            }
+            Entry::UserAfterJoin => {
+                self.join(handed, builder);
+                builder.child(ChildOp::Unshare(Namespaces::USER), "linux.namespaces");
+                builder.barrier(Barrier::Namespaces);
+                self.mapped(builder);
+            }
+        }
+        let mut unshared = self
+            .namespaces
+            .new
+            .without(self.cloned())
+            .without(Namespaces::CGROUP);
+        if self.entry == Entry::UserAfterJoin {
+            unshared = unshared.without(Namespaces::USER);
+        }
+        if !unshared.is_empty() {
+            builder.child(ChildOp::Unshare(unshared), "linux.namespaces");
+        }
+        if self.namespaces.joins(Namespaces::PID) || unshared.has(Namespaces::PID) {
+            builder.child(ChildOp::Fork, "linux.namespaces");
+        }
+        if self.namespaces.new.has(Namespaces::TIME) {
+            builder.child(
+                ChildOp::TimeOffsets(self.namespaces.time_offsets.clone()),
+                "linux.timeOffsets",
+            );
+        }
+        builder.barrier(Barrier::Namespaces);
+    }
+
+    fn join(&self, handed: &Handed, builder: &mut Builder) {
+        for (Joined { kind, index, .. }, slot) in self.namespaces.joined.iter().zip(&handed.joined)
+        {
+            builder.child(
+                ChildOp::Join {
+                    slot: *slot,
+                    kind: *kind,
+                },
+                format!("linux.namespaces[{index}]"),
+            );
+        }
+    }
+
+    /// The host writes the maps of the new user namespace, the child takes its new root's ids.
+    fn mapped(&self, builder: &mut Builder) {
+        let Some(maps) = &self.maps else { return };
+        builder.host(maps.write.clone(), "linux.uidMappings");
+        builder.barrier(Barrier::Mapped);
+        let clear_groups = !maps.groups_denied && !self.process.keeps_groups();
+        builder.child(ChildOp::BecomeRoot { clear_groups }, "linux.uidMappings");
+    }
+
+    /// The host's work on a child whose pid is known.
+    fn host_places(&self, builder: &mut Builder) {
+        let place: Vec<_> = if self.cgroup.into_fd {
+            self.cgroup.place_after_clone_into().cloned().collect()
+        } else {
+            self.cgroup.place.clone()
+        };
+        for step in place {
+            let from = step.json().to_owned();
+            builder.host(HostOp::Cgroup(step), from);
+        }
+        if let Some(rdt) = &self.rdt {
+            builder.host(rdt.clone(), "linux.intelRdt");
+        }
+        process::host(&self.process, self.place, builder);
+        for step in &self.moves {
+            builder.host(step.clone(), "linux.netDevices");
+        }
+        if !self.hooks.create_container.is_empty() || !self.hooks.start_container.is_empty() {
+            builder.host(HostOp::WriteStateFiles, "hooks");
+        }
+    }
+
+    /// The child from its cgroups to its program, and the host to its records.
+    fn inside(
+        &self,
+        handed: &Handed,
+        decided: &[mounts::Decided<'_>],
+        context: &mounts::Context<'_>,
+        builder: &mut Builder,
+    ) -> Result<(), ConfigError> {
+        self.isolate(builder);
+        let (proc, null, root) = (
+            builder.slot("proc"),
+            builder.slot("null"),
+            builder.slot("root"),
+        );
+        builder.child(ChildOp::OpenProc(proc), "");
+        builder.child(ChildOp::OpenNull(null), "");
+        rootfs::begin(&self.root, root, handed.root_tree, builder);
+        mounts::emit(decided, context, root, builder);
+        self.notify(root, builder);
+        self.dev(decided, context, root, builder);
+        let slave = self.console(root, builder);
+        self.host_hooks(builder);
+        if let Some(state) = handed.create_container {
+            // Without variables of their own these get none; only startContainer hooks get the program's.
+            builder.child_steps(hooks::inside(
+                "createContainer",
+                &self.hooks.create_container,
+                state,
+                &[],
+            ));
+        }
+        if let Some(dest) = process::directory_to_make(&self.process.cwd).field("process.cwd")? {
+            builder.child(
+                ChildOp::Mkdir {
+                    root,
+                    dest,
+                    mode: 0o755,
+                },
+                "process.cwd",
+            );
+        }
+        mounts::finish(decided, root, builder);
+        rootfs::enter(&self.root, root, builder);
+        for (path, text) in &self.sysctls {
+            builder.child(
+                ChildOp::WriteProc {
+                    proc,
+                    path: path.clone(),
+                    text: text.clone(),
+                },
+                "linux.sysctl",
+            );
+        }
+        rootfs::restrict(&self.root, &self.restricted, null, builder);
+        match slave {
+            Some(slave) => builder.child(ChildOp::UseTty(slave), "process.terminal"),
+            None => builder.child(
+                ChildOp::OwnStdio {
+                    uid: self.process.ids.uid,
+                    null,
+                },
+                "process.user.uid",
+            ),
+        }
+        process::limits(&self.process, self.place, proc, builder);
+        security::labels(&self.security, proc, builder);
+        process::identity(&self.process, &self.security, self.place, builder);
+        builder.child(
+            ChildOp::CloseOnExecFrom(3_u32.saturating_add(self.options.preserve_fds)),
+            "",
+        );
+        security::confine(&self.security, builder);
+        self.end(handed, builder);
+        Ok(())
+    }
+
+    /// What is the container's own besides files.
+    fn isolate(&self, builder: &mut Builder) {
+        builder.child(ChildOp::Setsid, "");
+        if !self.options.no_new_keyring {
+            // Kernels without keyrings exist; nothing is shared then.
+            const ENOSYS: i32 = 38;
+            let join = ChildOp::JoinKeyring(format!("_ses.{}", self.options.id));
+            builder.child_or(join, &[ENOSYS], ChildOp::Nothing, "");
+        }
+        let new = self.namespaces.new;
+        if new.has(Namespaces::NETWORK) {
+            builder.child(ChildOp::LoopbackUp, "linux.namespaces");
+        }
+        if new.has(Namespaces::CGROUP) {
+            builder.child(ChildOp::Unshare(Namespaces::CGROUP), "linux.namespaces");
+        }
+        if !self.spec.hostname.is_empty() {
+            builder.child(ChildOp::Hostname(self.spec.hostname.clone()), "hostname");
+        }
+        if !self.spec.domainname.is_empty() {
+            builder.child(
+                ChildOp::Domainname(self.spec.domainname.clone()),
+                "domainname",
+            );
+        }
+    }
+
+    /// The service manager's notify socket, as a directory of the state directory.
+    fn notify(&self, root: Slot, builder: &mut Builder) {
+        if self.options.notify_socket.is_none() {
+            return;
+        }
+        let op = ChildOp::Bind {
+            root,
+            source: Source::Path(
+                self.options
+                    .state_dir
+                    .join("notify")
+                    .to_string_lossy()
+                    .into_owned(),
+            ),
+            dest: NOTIFY_DIRECTORY.to_owned(),
+            kind: Kind::Directory,
+            recursive: false,
+            attr: MountAttr {
+                set: RDONLY | NOSUID | NODEV | NOEXEC,
+                ..MountAttr::default()
+            },
+            idmap: None,
+        };
+        builder.child(op, "");
+    }
+
+    /// Nodes and links in /dev, unless the config brings a /dev of its own.
+    fn dev(
+        &self,
+        decided: &[mounts::Decided<'_>],
+        context: &mounts::Context<'_>,
+        root: Slot,
+        builder: &mut Builder,
+    ) {
+        if mounts::brings_dev(decided) {
+            if !self.linux.devices.is_empty() {
+                builder.skip(
+                    "linux.devices",
+                    "/dev is a bind mount, which has what it has",
+                );
+            }
+            return;
+        }
+        let bind = self.place.user_namespace || !context.facts.initial_userns;
+        for node in self.nodes.iter().filter(|node| node.path != "/dev/ptmx") {
+            builder.child_steps([devices::step(node, root, bind)]);
+        }
+        let links = [
+            ("/dev/ptmx", "pts/ptmx", true),
+            ("/dev/fd", "/proc/self/fd", false),
+            ("/dev/stdin", "/proc/self/fd/0", false),
+            ("/dev/stdout", "/proc/self/fd/1", false),
+            ("/dev/stderr", "/proc/self/fd/2", false),
+            ("/dev/core", "/proc/kcore", false),
+        ];
+        for (dest, target, replace) in links {
+            builder.child(
+                ChildOp::Symlink {
+                    root,
+                    dest: dest.to_owned(),
+                    target: target.to_owned(),
+                    replace,
+                },
+                "",
+            );
+        }
+    }
+
+    /// The terminal is opened on the container's own devpts, so that its name means the same inside; its master goes out.
+    fn console(&self, root: Slot, builder: &mut Builder) -> Option<Slot> {
+        let terminal = self.process.terminal()?;
+        let (master, slave) = (builder.slot("pty-master"), builder.slot("pty-slave"));
+        let uid = self.process.ids.uid;
+        let from = "process.terminal";
+        builder.child(
+            ChildOp::OpenPty {
+                root,
+                master,
+                slave,
+                rows: terminal.rows,
+                columns: terminal.columns,
+                uid,
+            },
+            from,
+        );
+        builder.child(ChildOp::BindConsole { root, slave }, from);
+        builder.child(
+            ChildOp::SendFd {
+                slot: master,
+                barrier: Barrier::Console,
+            },
+            from,
+        );
+        builder.host(HostOp::Barrier(Barrier::Console), from);
+        builder.host(HostOp::PassConsole, from);
+        Some(slave)
+    }
+
+    fn host_hooks(&self, builder: &mut Builder) {
+        if self.hooks.prestart.is_empty() && self.hooks.create_runtime.is_empty() {
+            return;
+        }
+        builder.barrier(Barrier::Hooks);
+        for (kind, list) in [
+            ("prestart", &self.hooks.prestart),
+            ("createRuntime", &self.hooks.create_runtime),
+        ] {
+            if !list.is_empty() {
+                builder.host(
+                    HostOp::RunHooks {
+                        kind: kind.to_owned(),
+                        hooks: list.clone(),
+                    },
+                    format!("hooks.{kind}"),
+                );
+            }
+        }
+        builder.host(HostOp::Barrier(Barrier::Hooks), "");
+    }
+
+    fn end(&self, handed: &Handed, builder: &mut Builder) {
+        builder.barrier(Barrier::Created);
+        if self.options.pidfd_socket {
+            builder.host(HostOp::PassPidfd, "");
+        }
+        builder.host(HostOp::WriteState, "");
+        if self.options.pid_file {
+            builder.host(HostOp::WritePidFile, "");
+        }
+        match handed.fifos {
+            Some((exec, result)) => builder.child(ChildOp::AwaitStart { exec, result }, ""),
+            None => builder.barrier(Barrier::Go),
+        }
+        if let Some(state) = handed.start_container {
+            let env = self.process.env();
+            builder.child_steps(hooks::inside(
+                "startContainer",
+                &self.hooks.start_container,
+                state,
+                env,
+            ));
+        }
+        builder.child(self.process.exec(), "process.args");
+    }
+}
+
+const EPERM: i32 = 1;
+
+/// File descriptors that a plan may name.
+const MAX_SLOTS: usize = 4096;
+
+fn moves(
+    linux: &Linux,
+    own: Namespaces,
+    options: &PlanOptions,
+) -> Result<Vec<HostOp>, ConfigError> {
+    let field = "linux.netDevices";
+    if linux.net_devices.is_empty() {
+        return Ok(Vec::new());
+    }
+    if !own.has(Namespaces::NETWORK) {
+        return invalid("unable to move network devices without a network namespace; add one to linux.namespaces").field(field);
+    }
+    if options.rootless {
+        return invalid("network devices are not supported for rootless containers").field(field);
+    }
+    net_devices::moves(&linux.net_devices).field(field)
+}
+
+fn intel_rdt(
+    linux: &Linux,
+    facts: &HostFacts,
+    options: &PlanOptions,
+) -> Result<Option<HostOp>, ConfigError> {
+    let Some(wire) = &linux.intel_rdt else {
+        return Ok(None);
+    };
+    let group = rdt::group(wire, &options.id, facts.resctrl.as_deref()).field("linux.intelRdt")?;
+    Ok(Some(HostOp::IntelRdt(group)))
+}

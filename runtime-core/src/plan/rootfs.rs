@@ -1,0 +1,225 @@
+//! The root: its propagation, becoming `/`, read-only, and the paths that are hidden or closed within it.
+use super::builder::Builder;
+use super::facts::PlanOptions;
+use super::ir::{ChildOp, Namespaces, Slot};
+use super::mount_options::{Propagation, PropagationKind};
+use super::text::{absolute, clean, no_nul};
+use crate::config::{At, ConfigError, invalid};
+use tare_oci::{Linux, Spec};
+
+/// The root, decided.
+pub(crate) struct Decided {
+    /// Absolute path on the host.
+    pub(crate) path: String,
+    pub(crate) readonly: bool,
+    /// `rootfsPropagation`, if given.
+    propagation: Option<Propagation>,
+    no_pivot: bool,
+}
+
+/// `root` and `linux.rootfsPropagation`.
+pub(crate) fn decide(
+    spec: &Spec,
+    own: Namespaces,
+    options: &PlanOptions,
+) -> Result<Decided, ConfigError> {
+    let Some(root) = &spec.root else {
+        return invalid("root must be specified").field("root");
+    };
+    if root.path.is_empty() {
+        return invalid("is needed").field("root.path");
+    }
+    no_nul(&root.path).field("root.path")?;
+    let path = options
+        .bundle
+        .join(&root.path)
+        .to_string_lossy()
+        .into_owned();
+    absolute(&path).field("root.path")?;
+    if !own.has(Namespaces::MOUNT) {
+        return invalid(
+            "a container needs a mount namespace: without one its mounts would be made on the host",
+        )
+        .field("linux.namespaces");
+    }
+    let text = spec
+        .linux
+        .as_ref()
+        .map_or("", |linux| linux.rootfs_propagation.as_str());
+    let propagation = propagation(text, options.no_pivot).field("linux.rootfsPropagation")?;
+    Ok(Decided {
+        path,
+        readonly: root.readonly,
+        propagation,
+        no_pivot: options.no_pivot,
+    })
+}
+
+fn propagation(text: &str, no_pivot: bool) -> Result<Option<Propagation>, ConfigError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let Some(propagation) = Propagation::named(text) else {
+        return invalid(format!(
+            "{text:?} is not one of private, shared, slave, unbindable, or one of these with an r in front"
+        ));
+    };
+    if no_pivot && propagation.kind == PropagationKind::Private {
+        return invalid("[r]private is not safe without pivot_root");
+    }
+    Ok(Some(propagation))
+}
+
+/// Before the mounts: what the caller's mounts and the container's tell each other, and the root as a mount of its own.
+pub(crate) fn begin(root: &Decided, slot: Slot, tree: Option<Slot>, builder: &mut Builder) {
+    let from = "linux.rootfsPropagation";
+    let slave = Propagation {
+        kind: PropagationKind::Slave,
+        recursive: true,
+    };
+    builder.child(
+        ChildOp::Propagation(root.propagation.unwrap_or(slave).bits()),
+        from,
+    );
+    let parent_private = root
+        .propagation
+        .is_none_or(|propagation| propagation.kind != PropagationKind::Slave);
+    builder.child(
+        ChildOp::BindRoot {
+            root: slot,
+            path: root.path.clone(),
+            parent_private,
+            tree,
+        },
+        "root.path",
+    );
+}
+
+/// The root becomes `/`.
+pub(crate) fn enter(root: &Decided, slot: Slot, builder: &mut Builder) {
+    builder.child(
+        if root.no_pivot {
+            ChildOp::MoveRoot(slot)
+        } else {
+            ChildOp::PivotRoot(slot)
+        },
+        "root.path",
+    );
+    // Private and slave were in force before; shared and unbindable could not be before the root was its own.
+    if let Some(propagation) = root.propagation
+        && matches!(
+            propagation.kind,
+            PropagationKind::Shared | PropagationKind::Unbindable
+        )
+    {
+        builder.child(
+            ChildOp::RootPropagation(propagation.bits()),
+            "linux.rootfsPropagation",
+        );
+    }
+}
+
+/// Checked `maskedPaths` and `readonlyPaths`.
+pub(crate) struct Restricted {
+    masked: Vec<(String, String)>,
+    readonly: Vec<(String, String)>,
+}
+
+/// Reads both lists; a path given twice is done once.
+pub(crate) fn restricted(linux: &Linux) -> Result<Restricted, ConfigError> {
+    Ok(Restricted {
+        masked: paths(&linux.masked_paths, "linux.maskedPaths")?,
+        readonly: paths(&linux.readonly_paths, "linux.readonlyPaths")?,
+    })
+}
+
+fn paths(list: &[String], field: &str) -> Result<Vec<(String, String)>, ConfigError> {
+    let mut decided: Vec<(String, String)> = Vec::with_capacity(list.len());
+    for (index, path) in list.iter().enumerate() {
+        let path = clean(no_nul(path).index(index).field(field)?);
+        if path == "/" {
+            return invalid("is the container's root").index(index).field(field);
+        }
+        if !decided.iter().any(|(known, _)| *known == path) {
+            decided.push((path, format!("{field}[{index}]")));
+        }
+    }
+    Ok(decided)
+}
+
+/// After the root is `/`: hide, close, and close the root itself.
+pub(crate) fn restrict(root: &Decided, restricted: &Restricted, null: Slot, builder: &mut Builder) {
+    for (path, from) in &restricted.masked {
+        builder.child(
+            ChildOp::Mask {
+                path: path.clone(),
+                null,
+            },
+            from.clone(),
+        );
+    }
+    for (path, from) in &restricted.readonly {
+        builder.child(ChildOp::ReadonlyPath(path.clone()), from.clone());
+    }
+    if root.readonly {
+        builder.child(ChildOp::RootReadonly, "root.readonly");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::mount_options::MS_REC;
+    use super::*;
+
+    #[test]
+    fn propagations() {
+        for (text, no_pivot, expect) in [
+            ("", false, Ok(None)),
+            ("rshared", false, Ok(Some((1 << 20, true)))),
+            ("slave", false, Ok(Some((1 << 19, false)))),
+            ("rprivate", false, Ok(Some((1 << 18, true)))),
+            ("unbindable", true, Ok(Some((1 << 17, false)))),
+            (
+                "private",
+                true,
+                Err("[r]private is not safe without pivot_root"),
+            ),
+            (
+                "rprivate",
+                true,
+                Err("[r]private is not safe without pivot_root"),
+            ),
+            ("sharedd", false, Err("\"sharedd\" is not one of private")),
+        ] {
+            match (propagation(text, no_pivot), expect) {
+                (Ok(decided), Ok(expect)) => {
+                    let bits = decided
+                        .map(|decided| (decided.bits() & !MS_REC, decided.bits() & MS_REC != 0));
+                    assert_eq!(bits, expect, "{text}");
+                }
+                (Err(error), Err(expect)) => {
+                    assert!(error.reason.starts_with(expect), "{text}: {error}")
+                }
+                (decided, _) => panic!("{text}: {decided:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn restricted_paths() {
+        let list = |paths: &[&str]| {
+            paths
+                .iter()
+                .map(|path| (*path).to_owned())
+                .collect::<Vec<_>>()
+        };
+        let decided = paths(&list(&["/proc/kcore", "/proc//kcore/", "proc/keys"]), "m").unwrap();
+        let decided: Vec<&str> = decided.iter().map(|(path, _)| path.as_str()).collect();
+        assert_eq!(decided, ["/proc/kcore", "/proc/keys"]);
+        assert_eq!(
+            paths(&list(&["/a", "/"]), "m").unwrap_err().to_string(),
+            "m[1]: is the container's root"
+        );
+        assert_eq!(paths(&list(&["/a\0"]), "m").unwrap_err().path, "m[0]");
+    }
+}
