@@ -108,7 +108,11 @@ impl Given {
     }
 
     fn get(&self, flag: &str) -> Option<String> {
-        self.values.iter().rev().find(|(name, _)| name == flag).map(|(_, value)| value.clone())
+        self.values
+            .iter()
+            .rev()
+            .find(|(name, _)| name == flag)
+            .map(|(_, value)| value.clone())
     }
 
     fn need(&self, flag: &str) -> Result<String, String> {
@@ -123,10 +127,16 @@ impl Given {
         };
         let jobs = self.get("--jobs").unwrap_or_else(|| "2".to_owned());
         Ok(Options {
-            runtime_name: self.get("--runtime-name").unwrap_or_else(|| name_of(&runtime)),
+            runtime_name: self
+                .get("--runtime-name")
+                .unwrap_or_else(|| name_of(&runtime)),
             runtime,
             filter: self.get("--filter").unwrap_or_default(),
-            jobs: jobs.parse().ok().filter(|n| *n > 0).ok_or_else(|| format!("--jobs: not a count: {jobs}"))?,
+            jobs: jobs
+                .parse()
+                .ok()
+                .filter(|n| *n > 0)
+                .ok_or_else(|| format!("--jobs: not a count: {jobs}"))?,
             list: self.list,
             junit: self.get("--junit").map(PathBuf::from),
             expected: self.get("--expected").map(PathBuf::from),
@@ -152,22 +162,38 @@ fn absolute(path: &str) -> Result<PathBuf, String> {
     let found = if path.contains('/') {
         Path::new(path).canonicalize().ok()
     } else {
-        std::env::var_os("PATH")
-            .and_then(|list| std::env::split_paths(&list).map(|d| d.join(path)).find(|p| p.is_file()))
+        std::env::var_os("PATH").and_then(|list| {
+            std::env::split_paths(&list)
+                .map(|d| d.join(path))
+                .find(|p| p.is_file())
+        })
     };
     // The file name decides which runtime a multi-call binary is: keep it, resolve only its directory.
-    found.ok_or_else(|| format!("--runtime: no such program: {path}")).map(|resolved| {
-        let typed = Path::new(path);
-        match (typed.parent().and_then(|parent| parent.canonicalize().ok()), typed.file_name()) {
-            (Some(parent), Some(name)) if path.contains('/') => parent.join(name),
-            _ => resolved,
-        }
-    })
+    found
+        .ok_or_else(|| format!("--runtime: no such program: {path}"))
+        .map(|resolved| {
+            let typed = Path::new(path);
+            match (
+                typed.parent().and_then(|parent| parent.canonicalize().ok()),
+                typed.file_name(),
+            ) {
+                (Some(parent), Some(name)) if path.contains('/') => parent.join(name),
+                _ => resolved,
+            }
+        })
 }
 
 fn name_of(runtime: &Path) -> String {
-    let file = runtime.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    ["runc", "crun"].into_iter().find(|name| file.starts_with(name)).unwrap_or("trun").to_owned()
+    let file = runtime
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    ["runc", "crun"]
+        .into_iter()
+        .find(|name| file.starts_with(name))
+        .unwrap_or("trun")
+        .to_owned()
 }
 
 #[cfg(test)]

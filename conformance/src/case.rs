@@ -49,11 +49,19 @@ static MESSAGE: Mutex<String> = Mutex::new(String::new());
 pub fn run_in_this_process(options: &CaseOptions) -> ExitCode {
     set_child_subreaper(Some(getpid())).expect("prctl(PR_SET_CHILD_SUBREAPER) always works");
     panic::set_hook(Box::new(|info| {
-        let place = info.location().map(|at| format!(" ({}:{})", at.file(), at.line())).unwrap_or_default();
+        let place = info
+            .location()
+            .map(|at| format!(" ({}:{})", at.file(), at.line()))
+            .unwrap_or_default();
         let text = info.payload_as_str().unwrap_or("panic without a message");
-        *MESSAGE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = format!("{text}{place}");
+        *MESSAGE
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner()) = format!("{text}{place}");
     }));
-    let Some(case) = crate::suites::all().into_iter().find(|case| case.name == options.name) else {
+    let Some(case) = crate::suites::all()
+        .into_iter()
+        .find(|case| case.name == options.name)
+    else {
         eprintln!("conformance: no case {}", options.name);
         return ExitCode::from(2);
     };
@@ -70,11 +78,20 @@ fn run(case: &Case, options: &CaseOptions) -> Verdict {
     };
     let ended = catch_unwind(AssertUnwindSafe(|| (case.run)(&mut sandbox)));
     let verdict = ended.map_or_else(|payload| verdict_of(payload.as_ref()), |()| Verdict::Passed);
-    let left = catch_unwind(AssertUnwindSafe(|| sandbox.finish(descriptors)))
-        .unwrap_or_else(|_| vec![MESSAGE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()]);
+    let left =
+        catch_unwind(AssertUnwindSafe(|| sandbox.finish(descriptors))).unwrap_or_else(|_| {
+            vec![
+                MESSAGE
+                    .lock()
+                    .unwrap_or_else(|poisoned| poisoned.into_inner())
+                    .clone(),
+            ]
+        });
     match (verdict, left.is_empty()) {
         (verdict, true) => verdict,
-        (Verdict::Failed(message), false) => Verdict::Failed(format!("{message}\nleft: {}", left.join("\nleft: "))),
+        (Verdict::Failed(message), false) => {
+            Verdict::Failed(format!("{message}\nleft: {}", left.join("\nleft: ")))
+        }
         (_, false) => Verdict::Failed(format!("left: {}", left.join("\nleft: "))),
     }
 }
@@ -82,7 +99,12 @@ fn run(case: &Case, options: &CaseOptions) -> Verdict {
 fn verdict_of(payload: &(dyn std::any::Any + Send)) -> Verdict {
     match payload.downcast_ref::<Skip>() {
         Some(Skip(reason)) => Verdict::Skipped(reason.clone()),
-        None => Verdict::Failed(MESSAGE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()),
+        None => Verdict::Failed(
+            MESSAGE
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+                .clone(),
+        ),
     }
 }
 

@@ -16,7 +16,8 @@ pub fn load(file: Option<&Path>) -> Result<Vec<Difference>, String> {
     match file {
         None => parse(BUILT_IN),
         Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| format!("{}: {error}", path.display()))?;
             parse(&text).map_err(|error| format!("{}: {error}", path.display()))
         }
     }
@@ -34,10 +35,19 @@ fn parse(text: &str) -> Result<Vec<Difference>, String> {
             list.push(Difference::default());
             continue;
         }
-        let entry = list.last_mut().ok_or_else(|| format!("line {}: outside a [[difference]]", index + 1))?;
-        let (key, value) = line.split_once('=').ok_or_else(|| format!("line {}: not key = \"text\"", index + 1))?;
-        let value = value.trim().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-        let value = value.ok_or_else(|| format!("line {}: the value is not in quotes", index + 1))?.to_owned();
+        let entry = list
+            .last_mut()
+            .ok_or_else(|| format!("line {}: outside a [[difference]]", index + 1))?;
+        let (key, value) = line
+            .split_once('=')
+            .ok_or_else(|| format!("line {}: not key = \"text\"", index + 1))?;
+        let value = value
+            .trim()
+            .strip_prefix('"')
+            .and_then(|rest| rest.strip_suffix('"'));
+        let value = value
+            .ok_or_else(|| format!("line {}: the value is not in quotes", index + 1))?
+            .to_owned();
         match key.trim() {
             "case" => entry.case = value,
             "runtime" => entry.runtime = value,
@@ -45,7 +55,10 @@ fn parse(text: &str) -> Result<Vec<Difference>, String> {
             other => return Err(format!("line {}: unknown key {other}", index + 1)),
         }
     }
-    match list.iter().find(|entry| entry.case.is_empty() || entry.runtime.is_empty() || entry.reason.is_empty()) {
+    match list
+        .iter()
+        .find(|entry| entry.case.is_empty() || entry.runtime.is_empty() || entry.reason.is_empty())
+    {
         Some(entry) => Err(format!("{entry:?} lacks case, runtime or reason")),
         None => Ok(list),
     }
@@ -58,7 +71,12 @@ mod tests {
     #[test]
     fn the_built_in_list_is_whole_and_names_real_cases() {
         for difference in parse(BUILT_IN).unwrap() {
-            assert!(crate::suites::all().iter().any(|case| case.name == difference.case), "{difference:?}");
+            assert!(
+                crate::suites::all()
+                    .iter()
+                    .any(|case| case.name == difference.case),
+                "{difference:?}"
+            );
         }
     }
 

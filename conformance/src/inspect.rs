@@ -55,25 +55,41 @@ impl Mount {
 impl Report {
     #[track_caller]
     pub fn parse(text: &str) -> Self {
-        let line = text.lines().find(|line| line.starts_with('{')).unwrap_or_default();
-        Self(serde_json::from_str(line).unwrap_or_else(|error| panic!("the inspector said {text:?}: {error}")))
+        let line = text
+            .lines()
+            .find(|line| line.starts_with('{'))
+            .unwrap_or_default();
+        Self(
+            serde_json::from_str(line)
+                .unwrap_or_else(|error| panic!("the inspector said {text:?}: {error}")),
+        )
     }
 
     pub fn number(&self, key: &str) -> i64 {
-        self.0[key].as_i64().unwrap_or_else(|| panic!("the report has no number {key}"))
+        self.0[key]
+            .as_i64()
+            .unwrap_or_else(|| panic!("the report has no number {key}"))
     }
 
     pub fn text(&self, key: &str) -> &str {
-        self.0[key].as_str().unwrap_or_else(|| panic!("the report has no text {key}"))
+        self.0[key]
+            .as_str()
+            .unwrap_or_else(|| panic!("the report has no text {key}"))
     }
 
     /// An array of texts.
     pub fn texts(&self, key: &str) -> Vec<&str> {
-        self.0[key].as_array().map(|list| list.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
+        self.0[key]
+            .as_array()
+            .map(|list| list.iter().filter_map(Value::as_str).collect())
+            .unwrap_or_default()
     }
 
     pub fn numbers(&self, key: &str) -> Vec<i64> {
-        self.0[key].as_array().map(|list| list.iter().filter_map(Value::as_i64).collect()).unwrap_or_default()
+        self.0[key]
+            .as_array()
+            .map(|list| list.iter().filter_map(Value::as_i64).collect())
+            .unwrap_or_default()
     }
 
     /// A field of /proc/self/status.
@@ -89,28 +105,48 @@ impl Report {
     /// Soft and hard value, `RLIM_INFINITY` as -1.
     pub fn limit(&self, name: &str) -> (i64, i64) {
         let pair = &self.0["rlimits"][name];
-        (pair[0].as_i64().unwrap_or(-2), pair[1].as_i64().unwrap_or(-2))
+        (
+            pair[0].as_i64().unwrap_or(-2),
+            pair[1].as_i64().unwrap_or(-2),
+        )
     }
 
     /// The value of an environment variable; the last one when it is given twice.
     pub fn env(&self, name: &str) -> Option<&str> {
         let assignments = self.texts("env");
-        assignments.into_iter().rev().find_map(|text| text.strip_prefix(name)?.strip_prefix('='))
+        assignments
+            .into_iter()
+            .rev()
+            .find_map(|text| text.strip_prefix(name)?.strip_prefix('='))
     }
 
     pub fn namespace(&self, kind: &str) -> &str {
-        self.0["namespaces"][kind].as_str().unwrap_or_else(|| panic!("no namespace {kind} seen"))
+        self.0["namespaces"][kind]
+            .as_str()
+            .unwrap_or_else(|| panic!("no namespace {kind} seen"))
     }
 
     pub fn mounts(&self) -> Vec<Mount> {
-        self.texts("mountinfo").into_iter().filter_map(Mount::parse).collect()
+        self.texts("mountinfo")
+            .into_iter()
+            .filter_map(Mount::parse)
+            .collect()
     }
 
     /// The uppermost mount at `point`.
     #[track_caller]
     pub fn mount(&self, point: &str) -> Mount {
-        let found = self.mounts().into_iter().rev().find(|mount| mount.point == point);
-        found.unwrap_or_else(|| panic!("nothing is mounted at {point}: {:#?}", self.texts("mountinfo")))
+        let found = self
+            .mounts()
+            .into_iter()
+            .rev()
+            .find(|mount| mount.point == point);
+        found.unwrap_or_else(|| {
+            panic!(
+                "nothing is mounted at {point}: {:#?}",
+                self.texts("mountinfo")
+            )
+        })
     }
 
     pub fn is_mounted(&self, point: &str) -> bool {
@@ -121,19 +157,32 @@ impl Report {
     #[track_caller]
     pub fn probe(&self, asked: &str) -> &Value {
         let answers = self.0["probes"].as_array().expect("a report has probes");
-        answers.iter().find(|answer| answer["probe"] == asked).unwrap_or_else(|| panic!("{asked} was not asked"))
+        answers
+            .iter()
+            .find(|answer| answer["probe"] == asked)
+            .unwrap_or_else(|| panic!("{asked} was not asked"))
     }
 
     #[track_caller]
     pub fn errno(&self, asked: &str) -> i64 {
-        self.probe(asked)["errno"].as_i64().expect("each answer has an errno")
+        self.probe(asked)["errno"]
+            .as_i64()
+            .expect("each answer has an errno")
     }
 
     /// What `read:PATH` read, without the last newline.
     #[track_caller]
     pub fn read(&self, path: &str) -> String {
         let answer = self.probe(&format!("read:{path}"));
-        assert!(answer["errno"] == 0, "{path}: cannot be read in the container: errno {}", answer["errno"]);
-        answer["text"].as_str().unwrap_or_default().trim_end().to_owned()
+        assert!(
+            answer["errno"] == 0,
+            "{path}: cannot be read in the container: errno {}",
+            answer["errno"]
+        );
+        answer["text"]
+            .as_str()
+            .unwrap_or_default()
+            .trim_end()
+            .to_owned()
     }
 }

@@ -41,7 +41,10 @@ pub fn clear(watch: &Watch) {
         for directory in cgroups(watch.tag) {
             // v1: a frozen process cannot die.
             let _ = fs::write(directory.join("freezer.state"), "THAWED");
-            for pid in fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default().lines() {
+            for pid in fs::read_to_string(directory.join("cgroup.procs"))
+                .unwrap_or_default()
+                .lines()
+            {
                 if let Ok(pid) = pid.parse() {
                     process::kill(pid, Signal::KILL);
                 }
@@ -67,8 +70,13 @@ pub fn descriptors() -> usize {
 /// Mount points of this mount namespace below `directory`, outermost first.
 pub fn mounts(directory: &Path) -> Vec<PathBuf> {
     let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let points = table.lines().filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from);
-    points.filter(|point| point.starts_with(directory)).collect()
+    let points = table
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(PathBuf::from);
+    points
+        .filter(|point| point.starts_with(directory))
+        .collect()
 }
 
 /// Control group directories that carry one of the ids, in every hierarchy, parents first.
@@ -79,7 +87,10 @@ pub fn cgroups(tag: &str) -> Vec<PathBuf> {
         let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
         for entry in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
             let path = entry.path();
-            if path.ancestors().any(|part| part.file_name().is_some_and(|name| carries(&name.to_string_lossy(), tag))) {
+            if path.ancestors().any(|part| {
+                part.file_name()
+                    .is_some_and(|name| carries(&name.to_string_lossy(), tag))
+            }) {
                 found.push(path.clone());
             }
             pending.push(path);
@@ -92,7 +103,8 @@ pub fn cgroups(tag: &str) -> Vec<PathBuf> {
 /// Whether `name` holds `tag` and not merely a longer number (`tc-1-2` is not in `tc-1-23`).
 fn carries(name: &str, tag: &str) -> bool {
     name.match_indices(tag).any(|(at, _)| {
-        tag.ends_with('-') || !name[at + tag.len()..].starts_with(|next: char| next.is_ascii_digit())
+        tag.ends_with('-')
+            || !name[at + tag.len()..].starts_with(|next: char| next.is_ascii_digit())
     })
 }
 
@@ -112,13 +124,23 @@ fn look(watch: &Watch) -> Vec<String> {
             found.push(format!("state {}", entry.path().display()));
         }
     }
-    for entry in watch.temporary.and_then(|path| fs::read_dir(path).ok()).into_iter().flatten().flatten() {
+    for entry in watch
+        .temporary
+        .and_then(|path| fs::read_dir(path).ok())
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         found.push(format!("temporary file {}", entry.path().display()));
     }
     if let Some(before) = watch.descriptors
         && descriptors() > before
     {
-        found.push(format!("open descriptors of the harness: {} before, {} after", before, descriptors()));
+        found.push(format!(
+            "open descriptors of the harness: {} before, {} after",
+            before,
+            descriptors()
+        ));
     }
     found
 }

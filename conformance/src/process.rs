@@ -1,7 +1,9 @@
 //! Processes of this machine: bounded waits, signals by pid, descendants and what /proc says of them.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, waitpid};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, wait, waitpid,
+};
 use std::fs;
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
@@ -18,18 +20,27 @@ pub fn reap(pid: i32, limit: Duration) -> Option<i32> {
         return None;
     }
     let (_, status) = waitpid(Pid::from_raw(pid), WaitOptions::NOHANG).ok()??;
-    status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal))
+    status
+        .exit_status()
+        .or_else(|| status.terminating_signal().map(|signal| 128 + signal))
 }
 
 /// Collects every child that has already ended.
 pub fn reap_all() {
-    while let Ok(Some(_)) = waitpid(None, WaitOptions::NOHANG) {}
+    while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
 }
 
 fn ended_within(pid: i32, limit: Duration) -> bool {
-    let Some(pid) = Pid::from_raw(pid) else { return false };
-    let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else { return true };
-    let timeout = Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: i64::from(limit.subsec_nanos()) };
+    let Some(pid) = Pid::from_raw(pid) else {
+        return false;
+    };
+    let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else {
+        return true;
+    };
+    let timeout = Timespec {
+        tv_sec: limit.as_secs() as i64,
+        tv_nsec: i64::from(limit.subsec_nanos()),
+    };
     let mut watched = [PollFd::new(&descriptor, PollFlags::IN)];
     loop {
         match poll(&mut watched, Some(&timeout)) {
@@ -78,7 +89,12 @@ pub fn descendants(ancestor: i32) -> Vec<i32> {
     let mut next = 0;
     while next < found.len() {
         let current = found[next];
-        found.extend(parents.iter().filter(|(_, p)| *p == current).map(|(pid, _)| *pid));
+        found.extend(
+            parents
+                .iter()
+                .filter(|(_, p)| *p == current)
+                .map(|(pid, _)| *pid),
+        );
         next += 1;
     }
     found.remove(0);

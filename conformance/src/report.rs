@@ -26,21 +26,33 @@ pub enum Kind {
 pub fn judge(name: &str, verdict: Verdict, listed: Option<&str>, took: Duration) -> Line {
     let (kind, detail) = match (verdict, listed) {
         (Verdict::Passed, None) => (Kind::Passed, String::new()),
-        (Verdict::Passed, Some(reason)) => {
-            (Kind::Failed, format!("passes, but is listed as an expected difference ({reason}): remove it from the list"))
-        }
+        (Verdict::Passed, Some(reason)) => (
+            Kind::Failed,
+            format!(
+                "passes, but is listed as an expected difference ({reason}): remove it from the list"
+            ),
+        ),
         (Verdict::Failed(_), Some(reason)) => (Kind::Expected, reason.to_owned()),
         (Verdict::Failed(message), None) => (Kind::Failed, message),
         (Verdict::Skipped(reason), _) => (Kind::Skipped, reason),
     };
-    Line { name: name.to_owned(), kind, detail, took }
+    Line {
+        name: name.to_owned(),
+        kind,
+        detail,
+        took,
+    }
 }
 
 impl Line {
     pub fn text(&self) -> String {
         match self.kind {
             Kind::Passed => format!("ok {} ({} ms)", self.name, self.took.as_millis()),
-            Kind::Failed => format!("FAIL {}: {}", self.name, self.detail.replace('\n', "\n     ")),
+            Kind::Failed => format!(
+                "FAIL {}: {}",
+                self.name,
+                self.detail.replace('\n', "\n     ")
+            ),
             Kind::Expected => format!("expected difference {}: {}", self.name, self.detail),
             Kind::Skipped => format!("skipped {}: {}", self.name, self.detail),
         }
@@ -49,7 +61,12 @@ impl Line {
 
 /// The last line. An expected difference is neither a failure nor a pass: it counts as skipped.
 pub fn totals(lines: &[Line]) -> String {
-    let count = |kinds: &[Kind]| lines.iter().filter(|line| kinds.contains(&line.kind)).count();
+    let count = |kinds: &[Kind]| {
+        lines
+            .iter()
+            .filter(|line| kinds.contains(&line.kind))
+            .count()
+    };
     format!(
         "{} passed, {} failed, {} skipped",
         count(&[Kind::Passed]),
@@ -60,11 +77,22 @@ pub fn totals(lines: &[Line]) -> String {
 
 pub fn write_junit(path: &Path, runtime: &str, lines: &[Line]) -> std::io::Result<()> {
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    let failed = lines.iter().filter(|line| line.kind == Kind::Failed).count();
-    let _ = writeln!(xml, "<testsuite name=\"conformance {runtime}\" tests=\"{}\" failures=\"{failed}\">", lines.len());
+    let failed = lines
+        .iter()
+        .filter(|line| line.kind == Kind::Failed)
+        .count();
+    let _ = writeln!(
+        xml,
+        "<testsuite name=\"conformance {runtime}\" tests=\"{}\" failures=\"{failed}\">",
+        lines.len()
+    );
     for line in lines {
         let (class, name) = line.name.split_once('/').unwrap_or(("", &line.name));
-        let _ = write!(xml, "  <testcase classname=\"{class}\" name=\"{name}\" time=\"{:.3}\"", line.took.as_secs_f64());
+        let _ = write!(
+            xml,
+            "  <testcase classname=\"{class}\" name=\"{name}\" time=\"{:.3}\"",
+            line.took.as_secs_f64()
+        );
         let tag = match line.kind {
             Kind::Passed => {
                 xml.push_str("/>\n");
@@ -73,7 +101,11 @@ pub fn write_junit(path: &Path, runtime: &str, lines: &[Line]) -> std::io::Resul
             Kind::Failed => "failure",
             Kind::Skipped | Kind::Expected => "skipped",
         };
-        let _ = writeln!(xml, "><{tag} message=\"{}\"/></testcase>", escape(&line.detail));
+        let _ = writeln!(
+            xml,
+            "><{tag} message=\"{}\"/></testcase>",
+            escape(&line.detail)
+        );
     }
     xml.push_str("</testsuite>\n");
     std::fs::write(path, xml)

@@ -12,12 +12,24 @@ const INSPECTOR: &[u8] = include_bytes!(env!("INSPECTOR"));
 const BUSYBOX: [&str; 2] = ["/bin/busybox", "/usr/bin/busybox"];
 
 const APPLETS: [&str; 22] = [
-    "cat", "chmod", "cp", "echo", "env", "false", "id", "kill", "ln", "ls", "mkdir", "mount", "ps", "rm", "sh", "sleep",
-    "stty", "test", "touch", "true", "tty", "umount",
+    "cat", "chmod", "cp", "echo", "env", "false", "id", "kill", "ln", "ls", "mkdir", "mount", "ps",
+    "rm", "sh", "sleep", "stty", "test", "touch", "true", "tty", "umount",
 ];
 
-const DIRECTORIES: [&str; 12] =
-    ["bin", "dev", "etc", "home/user", "mnt", "proc", "root", "run", "sys", "tmp", "usr/bin", "var/data"];
+const DIRECTORIES: [&str; 12] = [
+    "bin",
+    "dev",
+    "etc",
+    "home/user",
+    "mnt",
+    "proc",
+    "root",
+    "run",
+    "sys",
+    "tmp",
+    "usr/bin",
+    "var/data",
+];
 
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n";
 const GROUP: &str = "root:x:0:\nuser:x:1000:\nextra:x:2000:user\n";
@@ -37,7 +49,12 @@ pub fn make_template(directory: &Path) -> Result<(), String> {
         fs::set_permissions(directory.join("inspect"), fs::Permissions::from_mode(0o755))?;
         fill(directory)
     };
-    make().map_err(|error| format!("{}: cannot make the root file system: {error}", directory.display()))
+    make().map_err(|error| {
+        format!(
+            "{}: cannot make the root file system: {error}",
+            directory.display()
+        )
+    })
 }
 
 /// Makes a root file system from the template: directories and small files new, binaries as hard links.
@@ -74,9 +91,17 @@ fn fill(directory: &Path) -> io::Result<()> {
 
 /// A static program names no interpreter: no PT_INTERP segment in its ELF header table.
 fn is_static(path: &str) -> bool {
-    let Ok(bytes) = fs::read(path) else { return false };
-    let half = |at: usize| bytes.get(at..at + 2).map(|b| usize::from(u16::from_le_bytes([b[0], b[1]])));
-    let (Some(table), Some(size), Some(count)) = (bytes.get(32..40), half(54), half(56)) else { return false };
+    let Ok(bytes) = fs::read(path) else {
+        return false;
+    };
+    let half = |at: usize| {
+        bytes
+            .get(at..at + 2)
+            .map(|b| usize::from(u16::from_le_bytes([b[0], b[1]])))
+    };
+    let (Some(table), Some(size), Some(count)) = (bytes.get(32..40), half(54), half(56)) else {
+        return false;
+    };
     let table = u64::from_le_bytes(table.try_into().expect("eight bytes")) as usize;
     bytes.starts_with(b"\x7fELF") && (0..count).all(|index| half(table + index * size) != Some(3))
 }

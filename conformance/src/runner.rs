@@ -17,7 +17,10 @@ use std::time::{Duration, Instant};
 const CASE_LIMIT: Duration = Duration::from_secs(60);
 
 pub fn run(options: &Options) -> ExitCode {
-    let chosen: Vec<Case> = suites::all().into_iter().filter(|case| case.name.contains(&options.filter)).collect();
+    let chosen: Vec<Case> = suites::all()
+        .into_iter()
+        .filter(|case| case.name.contains(&options.filter))
+        .collect();
     if options.list {
         chosen.iter().for_each(|case| println!("{}", case.name));
         return ExitCode::SUCCESS;
@@ -48,7 +51,8 @@ fn finish(options: &Options, lines: &[Line]) -> ExitCode {
 
 fn run_all(options: &Options, chosen: &[Case]) -> Result<Vec<Line>, String> {
     let differences = expected::load(options.expected.as_deref())?;
-    set_child_subreaper(Some(getpid())).map_err(|error| format!("cannot become a subreaper: {error}"))?;
+    set_child_subreaper(Some(getpid()))
+        .map_err(|error| format!("cannot become a subreaper: {error}"))?;
     let work = Work::new()?;
     let next = AtomicUsize::new(0);
     let lines = Mutex::new(Vec::new());
@@ -62,10 +66,14 @@ fn run_all(options: &Options, chosen: &[Case]) -> Result<Vec<Line>, String> {
                     let verdict = work.run_case(options, case, index);
                     let listed = differences
                         .iter()
-                        .find(|entry| entry.case == case.name && entry.runtime == options.runtime_name)
+                        .find(|entry| {
+                            entry.case == case.name && entry.runtime == options.runtime_name
+                        })
                         .map(|entry| entry.reason.as_str());
                     let line = judge(&case.name, verdict, listed, started.elapsed());
-                    let mut lines = lines.lock().expect("no thread panics while it holds the lock");
+                    let mut lines = lines
+                        .lock()
+                        .expect("no thread panics while it holds the lock");
                     println!("{}", line.text());
                     lines.push(line);
                 }
@@ -75,7 +83,12 @@ fn run_all(options: &Options, chosen: &[Case]) -> Result<Vec<Line>, String> {
     let mut lines = lines.into_inner().expect("all threads have ended");
     let left = leaks::find(&work.watch(&work.tag, &work.base));
     if !left.is_empty() {
-        let line = judge("whole-run/leaks", Verdict::Failed(left.join("\n")), None, Duration::ZERO);
+        let line = judge(
+            "whole-run/leaks",
+            Verdict::Failed(left.join("\n")),
+            None,
+            Duration::ZERO,
+        );
         println!("{}", line.text());
         lines.push(line);
         leaks::clear(&work.watch(&work.tag, &work.base));
@@ -94,16 +107,28 @@ impl Work {
     fn new() -> Result<Self, String> {
         let base = std::env::temp_dir().join(format!("tare-conformance-{}", std::process::id()));
         let template = base.join("template");
-        fs::create_dir_all(&template).map_err(|error| format!("{}: {error}", template.display()))?;
-        let work = Self { base, template, tag: format!("tc-{}-", std::process::id()) };
+        fs::create_dir_all(&template)
+            .map_err(|error| format!("{}: {error}", template.display()))?;
+        let work = Self {
+            base,
+            template,
+            tag: format!("tc-{}-", std::process::id()),
+        };
         // Test users of rootless cases must pass through.
-        fs::set_permissions(&work.base, fs::Permissions::from_mode(0o711)).map_err(|error| error.to_string())?;
+        fs::set_permissions(&work.base, fs::Permissions::from_mode(0o711))
+            .map_err(|error| error.to_string())?;
         rootfs::make_template(&work.template)?;
         Ok(work)
     }
 
     fn watch<'a>(&self, tag: &'a str, directory: &'a Path) -> leaks::Watch<'a> {
-        leaks::Watch { tag, directory, roots: &[], temporary: None, descriptors: None }
+        leaks::Watch {
+            tag,
+            directory,
+            roots: &[],
+            temporary: None,
+            descriptors: None,
+        }
     }
 
     fn run_case(&self, options: &Options, case: &Case, index: usize) -> Verdict {
@@ -122,11 +147,25 @@ impl Work {
         verdict
     }
 
-    fn spawn(&self, options: &Options, case: &Case, tag: &str, directory: &Path, outcome: &Path) -> Verdict {
+    fn spawn(
+        &self,
+        options: &Options,
+        case: &Case,
+        tag: &str,
+        directory: &Path,
+        outcome: &Path,
+    ) -> Verdict {
         let program = std::env::current_exe().expect("own path is known");
         let mut child = match Command::new(program)
             .arg("one-case")
-            .args(["--name", &case.name, "--runtime-name", &options.runtime_name, "--tag", tag])
+            .args([
+                "--name",
+                &case.name,
+                "--runtime-name",
+                &options.runtime_name,
+                "--tag",
+                tag,
+            ])
             .arg("--runtime")
             .arg(&options.runtime)
             .arg("--directory")
@@ -136,7 +175,10 @@ impl Work {
             .arg("--outcome")
             .arg(outcome)
             .env_clear()
-            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
             .stdin(Stdio::null())
             .spawn()
         {
@@ -149,9 +191,13 @@ impl Work {
             let shown: Vec<String> = tree.iter().map(|pid| process::describe(*pid)).collect();
             process::kill(child.id() as i32, Signal::KILL);
             let _ = child.wait();
-            tree.into_iter().for_each(|pid| process::kill(pid, Signal::KILL));
+            tree.into_iter()
+                .for_each(|pid| process::kill(pid, Signal::KILL));
             clear_after_kill(tag, directory);
-            return Verdict::Failed(format!("no end within {CASE_LIMIT:?}; running: {}", shown.join("; ")));
+            return Verdict::Failed(format!(
+                "no end within {CASE_LIMIT:?}; running: {}",
+                shown.join("; ")
+            ));
         }
         let text = fs::read_to_string(outcome).unwrap_or_default();
         decode(&text).unwrap_or_else(|| {
@@ -163,10 +209,21 @@ impl Work {
 
 impl Drop for Work {
     fn drop(&mut self) {
-        let kept = fs::read_dir(&self.base).into_iter().flatten().flatten().any(|entry| {
-            entry.file_name().to_str().is_some_and(|name| name.parse::<usize>().is_ok())
-        });
-        let _ = if kept { fs::remove_dir_all(&self.template) } else { fs::remove_dir_all(&self.base) };
+        let kept = fs::read_dir(&self.base)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .any(|entry| {
+                entry
+                    .file_name()
+                    .to_str()
+                    .is_some_and(|name| name.parse::<usize>().is_ok())
+            });
+        let _ = if kept {
+            fs::remove_dir_all(&self.template)
+        } else {
+            fs::remove_dir_all(&self.base)
+        };
     }
 }
 
@@ -174,7 +231,10 @@ impl Drop for Work {
 fn clear_after_kill(tag: &str, directory: &Path) {
     for group in leaks::cgroups(tag) {
         let _ = fs::write(group.join("freezer.state"), "THAWED");
-        for pid in fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default().lines() {
+        for pid in fs::read_to_string(group.join("cgroup.procs"))
+            .unwrap_or_default()
+            .lines()
+        {
             process::kill(pid.parse().unwrap_or(0), Signal::KILL);
         }
     }

@@ -87,18 +87,33 @@ impl Call {
     }
 
     pub fn spawn(self) -> Running {
-        let words: Vec<OsString> = self.globals.iter().chain(&self.arguments).cloned().collect();
-        let line = words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+        let words: Vec<OsString> = self
+            .globals
+            .iter()
+            .chain(&self.arguments)
+            .cloned()
+            .collect();
+        let line = words
+            .iter()
+            .map(|word| word.to_string_lossy())
+            .collect::<Vec<_>>()
+            .join(" ");
         let mut command = if self.redirections.is_empty() {
             Command::new(&self.program)
         } else {
             let mut shell = Command::new("/bin/sh");
-            shell.arg("-c").arg(format!("exec \"$0\" \"$@\" {}", self.redirections)).arg(&self.program);
+            shell
+                .arg("-c")
+                .arg(format!("exec \"$0\" \"$@\" {}", self.redirections))
+                .arg(&self.program);
             shell
         };
         let create = |path: &PathBuf| File::create(path).expect("own directory is writable");
         match self.terminal {
-            None => command.stdin(self.stdin).stdout(create(&self.stdout)).stderr(create(&self.stderr)),
+            None => command
+                .stdin(self.stdin)
+                .stdout(create(&self.stdout))
+                .stderr(create(&self.stderr)),
             Some(slave) => {
                 create(&self.stdout);
                 command
@@ -107,12 +122,25 @@ impl Call {
                     .stderr(create(&self.stderr))
             }
         };
-        command.args(&words).env_clear().envs(self.environment).current_dir(&self.directory);
+        command
+            .args(&words)
+            .env_clear()
+            .envs(self.environment)
+            .current_dir(&self.directory);
         if let Some((user, group)) = self.user {
             command.gid(group).uid(user);
         }
-        let child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", self.program.display()));
-        Running { child, line, stdout: self.stdout, stderr: self.stderr, started: Instant::now(), ended: false }
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", self.program.display()));
+        Running {
+            child,
+            line,
+            stdout: self.stdout,
+            stderr: self.stderr,
+            started: Instant::now(),
+            ended: false,
+        }
     }
 }
 
@@ -135,7 +163,11 @@ impl Running {
         let status = process::wait_child(&mut self.child, limit);
         self.ended = status.is_some();
         let Some(status) = status else {
-            panic!("`{}` did not end within {limit:?}; stderr: {}", self.line, read(&self.stderr));
+            panic!(
+                "`{}` did not end within {limit:?}; stderr: {}",
+                self.line,
+                read(&self.stderr)
+            );
         };
         self.output(status)
     }
@@ -151,9 +183,13 @@ impl Running {
     fn output(&self, status: ExitStatus) -> Output {
         Output {
             line: self.line.clone(),
-            code: status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(-1),
+            code: status
+                .code()
+                .or_else(|| status.signal().map(|signal| 128 + signal))
+                .unwrap_or(-1),
             stdout: read(&self.stdout),
-            stderr: read(&self.stderr),
+            // Without --log, runc wraps its message as msg="..." with escaped quotes.
+            stderr: read(&self.stderr).replace("\\\"", "\""),
             stdout_file: self.stdout.clone(),
             took: self.started.elapsed(),
         }
@@ -223,7 +259,12 @@ impl Output {
     #[track_caller]
     pub fn fails_somehow(self) -> Self {
         assert!(self.code != 0, "`{}` succeeded", self.line);
-        assert!(!self.stderr.trim().is_empty(), "`{}` failed ({}) without a word", self.line, self.code);
+        assert!(
+            !self.stderr.trim().is_empty(),
+            "`{}` failed ({}) without a word",
+            self.line,
+            self.code
+        );
         assert!(
             self.code < 128 || self.code == 255,
             "`{}` died ({}): {}",

@@ -57,9 +57,13 @@ impl Sandbox {
             counter: Cell::new(0),
         });
         fs::create_dir(&environment.temporary).expect("the directory is empty");
-        fs::set_permissions(&environment.temporary, fs::Permissions::from_mode(0o1777)).expect("own directory");
+        fs::set_permissions(&environment.temporary, fs::Permissions::from_mode(0o1777))
+            .expect("own directory");
         let main = Container::new(Rc::clone(&environment), "");
-        Self { main, roots: vec![environment.root.clone()] }
+        Self {
+            main,
+            roots: vec![environment.root.clone()],
+        }
     }
 
     /// Another container of the same case, its id ending in `-NAME`.
@@ -74,9 +78,16 @@ impl Sandbox {
             for entry in fs::read_dir(root).into_iter().flatten().flatten() {
                 let id = entry.file_name().to_string_lossy().into_owned();
                 let root = root.to_string_lossy().into_owned();
-                let output = self.call(&["delete", "--force", &id]).globals(["--root", &root]).run();
+                let output = self
+                    .call(&["delete", "--force", &id])
+                    .globals(["--root", &root])
+                    .run();
                 if output.code != 0 {
-                    left.push(format!("delete --force {id} exited {}: {}", output.code, output.stderr.trim()));
+                    left.push(format!(
+                        "delete --force {id} exited {}: {}",
+                        output.code,
+                        output.stderr.trim()
+                    ));
                 }
             }
         }
@@ -110,7 +121,11 @@ impl DerefMut for Sandbox {
 
 impl Container {
     fn new(environment: Rc<Environment>, name: &str) -> Self {
-        let suffix = if name.is_empty() { String::new() } else { format!("-{name}") };
+        let suffix = if name.is_empty() {
+            String::new()
+        } else {
+            format!("-{name}")
+        };
         let id = format!("{}{suffix}", environment.tag);
         let bundle = environment.directory.join(format!("bundle{suffix}"));
         let root_file_system = bundle.join("rootfs");
@@ -128,11 +143,16 @@ impl Container {
 
     /// A path in the case's own directory, as text for command lines and specs.
     pub fn path(&self, name: &str) -> String {
-        self.environment.directory.join(name).to_string_lossy().into_owned()
+        self.environment
+            .directory
+            .join(name)
+            .to_string_lossy()
+            .into_owned()
     }
 
     pub fn write_spec(&self) {
-        fs::write(self.bundle.join("config.json"), self.spec.to_string()).expect("own bundle is writable");
+        fs::write(self.bundle.join("config.json"), self.spec.to_string())
+            .expect("own bundle is writable");
     }
 
     /// `RUNTIME --root R ARGUMENTS`, with an empty environment but PATH and TMPDIR.
@@ -144,7 +164,10 @@ impl Container {
             globals: vec!["--root".into(), environment.root.clone().into()],
             arguments: arguments.iter().map(Into::into).collect(),
             environment: vec![
-                ("PATH".into(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into()),
+                (
+                    "PATH".into(),
+                    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into(),
+                ),
                 ("TMPDIR".into(), environment.temporary.clone().into()),
             ],
             directory: environment.directory.clone(),
@@ -188,8 +211,16 @@ impl Container {
     /// `create FLAGS --bundle B --pid-file F ID`.
     pub fn create_call(&self, flags: &[&str]) -> Call {
         self.write_spec();
-        let (bundle, pid_file) = (self.bundle_text(), self.pid_file().to_string_lossy().into_owned());
-        let arguments = [&["create"], flags, &["--bundle", &bundle, "--pid-file", &pid_file, &self.id]].concat();
+        let (bundle, pid_file) = (
+            self.bundle_text(),
+            self.pid_file().to_string_lossy().into_owned(),
+        );
+        let arguments = [
+            &["create"],
+            flags,
+            &["--bundle", &bundle, "--pid-file", &pid_file, &self.id],
+        ]
+        .concat();
         self.call(&arguments)
     }
 
@@ -206,7 +237,8 @@ impl Container {
 
     pub fn pid(&self) -> i32 {
         let text = fs::read_to_string(self.pid_file()).expect("create wrote the pid file");
-        text.parse().unwrap_or_else(|_| panic!("the pid file holds {text:?}"))
+        text.parse()
+            .unwrap_or_else(|_| panic!("the pid file holds {text:?}"))
     }
 
     /// Creates and starts the container with `arguments` and waits until it has printed `ready`.
@@ -241,11 +273,15 @@ impl Container {
     #[track_caller]
     pub fn state(&self) -> Value {
         let text = self.call(&["state", &self.id]).run().ok().stdout;
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("state printed {text:?}: {error}"))
+        serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("state printed {text:?}: {error}"))
     }
 
     pub fn status(&self) -> String {
-        self.state()["status"].as_str().unwrap_or_default().to_owned()
+        self.state()["status"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 
     pub fn kill(&self, signal: &str) -> Output {
@@ -300,7 +336,8 @@ impl Container {
     #[track_caller]
     pub fn cgroup_file(&self, controller: &str, name: &str) -> String {
         let path = self.cgroup(controller).join(name);
-        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let text =
+            fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         text.trim().to_owned()
     }
 }

@@ -79,7 +79,11 @@ impl Spec {
 
     pub fn remove(&mut self, path: &str) -> &mut Self {
         let (parent, key) = path.rsplit_once('.').unwrap_or(("", path));
-        let place = if parent.is_empty() { &mut self.0 } else { self.at(parent) };
+        let place = if parent.is_empty() {
+            &mut self.0
+        } else {
+            self.at(parent)
+        };
         if let Some(object) = place.as_object_mut() {
             object.remove(key);
         }
@@ -94,15 +98,34 @@ impl Spec {
         self.push("process.env", assignment)
     }
 
-    pub fn mount(&mut self, destination: &str, kind: &str, source: &str, options: &[&str]) -> &mut Self {
-        self.push("mounts", json!({"destination": destination, "type": kind, "source": source, "options": options}))
+    pub fn mount(
+        &mut self,
+        destination: &str,
+        kind: &str,
+        source: &str,
+        options: &[&str],
+    ) -> &mut Self {
+        self.push(
+            "mounts",
+            json!({"destination": destination, "type": kind, "source": source, "options": options}),
+        )
     }
 
     /// A bind mount; `options` come after `bind`.
-    pub fn bind(&mut self, source: impl AsRef<std::path::Path>, destination: &str, options: &[&str]) -> &mut Self {
+    pub fn bind(
+        &mut self,
+        source: impl AsRef<std::path::Path>,
+        destination: &str,
+        options: &[&str],
+    ) -> &mut Self {
         let mut all = vec!["bind"];
         all.extend(options);
-        self.mount(destination, "bind", &source.as_ref().to_string_lossy(), &all)
+        self.mount(
+            destination,
+            "bind",
+            &source.as_ref().to_string_lossy(),
+            &all,
+        )
     }
 
     /// Removes the mount at `destination`.
@@ -123,14 +146,20 @@ impl Spec {
     }
 
     pub fn without_namespace(&mut self, kind: &str) -> &mut Self {
-        let namespaces = self.at("linux.namespaces").as_array_mut().expect("an array");
+        let namespaces = self
+            .at("linux.namespaces")
+            .as_array_mut()
+            .expect("an array");
         namespaces.retain(|namespace| namespace["type"] != kind);
         self
     }
 
     /// The same list for bounding, effective and permitted.
     pub fn capabilities(&mut self, names: &[&str]) -> &mut Self {
-        self.set("process.capabilities", json!({"bounding": names, "effective": names, "permitted": names}))
+        self.set(
+            "process.capabilities",
+            json!({"bounding": names, "effective": names, "permitted": names}),
+        )
     }
 
     fn at(&mut self, path: &str) -> &mut Value {

@@ -3,7 +3,12 @@
 use crate::case::Case;
 
 mod basic;
+mod errors;
+mod lifecycle;
 
 pub fn all() -> Vec<Case> {
-    [basic::cases()].into_iter().flatten().collect()
+    [basic::cases(), lifecycle::cases(), errors::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
