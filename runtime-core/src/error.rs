@@ -173,6 +173,9 @@ pub enum Error {
         /// The absent file or directory.
         path: PathBuf,
     },
+    /// The cgroup crate's failure.
+    #[error(transparent)]
+    Cgroup(#[from] tare_cgroup::Error),
     /// A system call failed.
     #[error("{what}")]
     System {
@@ -260,7 +263,9 @@ impl Error {
             Error::Program { .. } => ErrorKind::Program,
             Error::Hook { .. } => ErrorKind::Hook,
             Error::Unsupported { .. } => ErrorKind::Unsupported,
-            Error::Step { .. }
+            Error::Cgroup(tare_cgroup::Error::Refused(_)) => ErrorKind::InvalidConfig,
+            Error::Cgroup(_)
+            | Error::Step { .. }
             | Error::ChildDied { .. }
             | Error::Unkillable { .. }
             | Error::Missing { .. }
@@ -304,6 +309,20 @@ impl Error {
         Error::System {
             what: what.into(),
             errno: errno.into_errno(),
+        }
+    }
+}
+
+impl From<crate::config::ConfigError> for Error {
+    fn from(error: crate::config::ConfigError) -> Error {
+        let path = if error.path.is_empty() {
+            "config".to_owned()
+        } else {
+            error.path
+        };
+        Error::Config {
+            path,
+            why: error.reason,
         }
     }
 }

@@ -35,7 +35,7 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Error::Step { hint, .. } | Error::ChildDied { hint, .. } => return hint.clone(),
         Error::Hook { .. } => "run the hook by hand with the container's state JSON on its stdin",
         Error::Unsupported { .. } => return None,
-        Error::Missing { .. } => return None,
+        Error::Missing { .. } | Error::Cgroup(_) => return None,
         Error::System { errno, .. } => return errno_hint(errno.get()).map(str::to_owned),
     };
     Some(text.to_owned())

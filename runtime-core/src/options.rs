@@ -2,39 +2,6 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-/// How cgroups are made.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum CgroupManager {
-    /// By writing to the cgroup filesystem.
-    #[default]
-    Cgroupfs,
-    /// By asking systemd for a scope over D-Bus.
-    Systemd,
-    /// Not at all: the container stays in the caller's cgroup.
-    Disabled,
-}
-
-impl CgroupManager {
-    /// `cgroupfs`, `systemd`, `disabled`.
-    pub fn name(self) -> &'static str {
-        match self {
-            CgroupManager::Cgroupfs => "cgroupfs",
-            CgroupManager::Systemd => "systemd",
-            CgroupManager::Disabled => "disabled",
-        }
-    }
-
-    /// The inverse of [`CgroupManager::name`].
-    pub fn from_name(name: &str) -> Option<CgroupManager> {
-        match name {
-            "cgroupfs" => Some(CgroupManager::Cgroupfs),
-            "systemd" => Some(CgroupManager::Systemd),
-            "disabled" => Some(CgroupManager::Disabled),
-            _ => None,
-        }
-    }
-}
-
 /// Standard input, output and error of a container's process; `None` is the caller's own.
 ///
 /// With a terminal all three are the terminal and these are not used.

@@ -169,6 +169,9 @@ pub struct RecordTare {
     pub systemd_scope: String,
     /// Whether it is the user's own systemd.
     pub systemd_user: bool,
+    /// Bus address of that systemd, empty for the system's well-known one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub systemd_address: String,
     /// Whether the resctrl group in `intel_rdt_path` was made by `create`, so that `delete` removes it.
     pub intel_rdt_owned: bool,
     /// Hooks to run after `create`.
@@ -205,9 +208,37 @@ pub struct TailStep {
 }
 
 impl Record {
-    /// The manager that made the cgroup.
-    pub fn cgroup_manager(&self) -> CgroupManager {
-        CgroupManager::from_name(&self.tare.cgroup_manager).unwrap_or_default()
+    /// What the cgroup crate keeps.
+    pub fn cgroup(&self) -> tare_cgroup::Saved {
+        let manager = match self.tare.cgroup_manager.as_str() {
+            "systemd" => CgroupManager::Systemd {
+                user: self.tare.systemd_user,
+                address: self.tare.systemd_address.clone(),
+            },
+            "disabled" => CgroupManager::Disabled,
+            _ => CgroupManager::Cgroupfs,
+        };
+        tare_cgroup::Saved {
+            paths: self.cgroup_paths.clone(),
+            manager,
+            unit: self.tare.systemd_scope.clone(),
+        }
+    }
+
+    /// The inverse of [`Record::cgroup`].
+    pub fn set_cgroup(&mut self, saved: &tare_cgroup::Saved) {
+        self.cgroup_paths = saved.paths.clone();
+        self.tare.systemd_scope = saved.unit.clone();
+        let name = match &saved.manager {
+            CgroupManager::Cgroupfs => "cgroupfs",
+            CgroupManager::Disabled => "disabled",
+            CgroupManager::Systemd { user, address } => {
+                self.tare.systemd_user = *user;
+                self.tare.systemd_address = address.clone();
+                "systemd"
+            }
+        };
+        self.tare.cgroup_manager = name.to_owned();
     }
 
     /// The OCI state document with this status, as hooks get it on stdin.
@@ -370,7 +401,32 @@ mod tests {
         let record: Record =
             serde_json::from_str(r#"{"id":"a","init_process_pid":7,"later":{"x":1}}"#).unwrap();
         assert_eq!((record.id.as_str(), record.init_process_pid), ("a", 7));
-        assert_eq!(record.cgroup_manager(), CgroupManager::Cgroupfs);
+        assert_eq!(record.cgroup().manager, CgroupManager::Cgroupfs);
+    }
+
+    #[test]
+    fn cgroups_survive_the_file() {
+        for manager in [
+            CgroupManager::Cgroupfs,
+            CgroupManager::Disabled,
+            CgroupManager::Systemd {
+                user: true,
+                address: "unix:path=/run/user/1/bus".into(),
+            },
+        ] {
+            let saved = tare_cgroup::Saved {
+                paths: [("memory".to_owned(), "/sys/fs/cgroup/memory/c1".to_owned())].into(),
+                manager,
+                unit: "c1.scope".into(),
+            };
+            let mut record = Record::default();
+            record.set_cgroup(&saved);
+            let text = serde_json::to_string(&record).unwrap();
+            assert_eq!(
+                serde_json::from_str::<Record>(&text).unwrap().cgroup(),
+                saved
+            );
+        }
     }
 
     #[test]

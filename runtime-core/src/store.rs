@@ -182,6 +182,11 @@ pub(crate) struct StateDir {
 }
 
 impl StateDir {
+    /// The container's id.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// The directory's path, for messages and for files that others open by path.
     pub(crate) fn path(&self) -> &Path {
         &self.path

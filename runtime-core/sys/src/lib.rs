@@ -31,6 +31,7 @@ pub mod path;
 pub mod process;
 pub mod sched;
 pub mod secure;
+pub mod signal;
 pub mod socket;
 pub mod tty;
 

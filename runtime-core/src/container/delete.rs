@@ -1,0 +1,145 @@
+//! Deleting: processes, cgroup, resctrl group, poststop hooks, and the state directory last, so that an interrupted deletion can
+//! be repeated until it is done.
+use super::Container;
+use crate::error::Error;
+use crate::state::Record;
+use crate::store::StateDir;
+use crate::wait::wait_end;
+use crate::{CgroupManager, Signal, Status, hook, procfs};
+use rustix::fs::{AtFlags, CWD};
+use rustix::io::Errno;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long a killed init may take to end; a process in uninterruptible sleep takes longer.
+const KILL_PATIENCE: Duration = Duration::from_secs(10);
+/// How long `delete --force` waits for another verb to let go of the container.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
+impl Container {
+    /// Deletes the container. It must be stopped, or created and never started; with `force` a live one is killed.
+    ///
+    /// Returns what went wrong without stopping the deletion: failing poststop hooks.
+    ///
+    /// # Errors
+    /// [`Error::DeleteLive`] without force, [`Error::Busy`] with it; a cgroup that can't be removed. What is left then is
+    /// enough for a second try.
+    pub fn delete(mut self, force: bool) -> Result<Vec<Error>, Error> {
+        let lock = if force {
+            // Whoever holds the lock may wait for init: ended, it lets go.
+            if self.dir.is_locked()? {
+                self.end_init()?;
+            }
+            self.dir.lock_within(LOCK_PATIENCE)?
+        } else {
+            self.dir.lock()?
+        };
+        // What was written while we waited counts.
+        if let Some(record) = self.dir.read()? {
+            self.record = record;
+        }
+        match self.status()? {
+            Status::Stopped | Status::Creating => {}
+            Status::Running | Status::Paused if !force => {
+                return Err(Error::DeleteLive {
+                    id: self.id().to_owned(),
+                    status: self.status()?,
+                });
+            }
+            _ => self.end_init()?,
+        }
+        destroy_cgroup(&self.cgroup())?;
+        remove_rdt_group(&self.record)?;
+        let warnings = poststop(&self.record);
+        self.dir.remove(lock)?;
+        Ok(warnings)
+    }
+
+    /// Kills init and waits for its end.
+    fn end_init(&self) -> Result<(), Error> {
+        let Some(pidfd) =
+            procfs::open(self.record.init_process_pid, self.record.init_process_start)?
+        else {
+            return Ok(());
+        };
+        match self.kill(Signal::KILL, false) {
+            Ok(()) | Err(Error::NotRunning { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        if wait_end(pidfd.as_fd(), KILL_PATIENCE)? {
+            return Ok(());
+        }
+        Err(Error::Unkillable {
+            id: self.id().to_owned(),
+            pid: self.record.init_process_pid,
+            waited: format!("{} s", KILL_PATIENCE.as_secs()),
+        })
+    }
+}
+
+/// Cleans up a state directory whose `state.json` is unreadable: the cgroup's place follows from the kept configuration.
+pub(crate) fn wreck(dir: StateDir, manager: &CgroupManager) -> Result<Vec<Error>, Error> {
+    let lock = dir.lock_within(LOCK_PATIENCE)?;
+    let mut record = Record {
+        id: dir.id().to_owned(),
+        ..Record::default()
+    };
+    if let Some(spec) = dir
+        .read_config()
+        .ok()
+        .and_then(|bytes| crate::config::load(&bytes).ok())
+    {
+        let path = spec
+            .linux
+            .as_ref()
+            .map_or("", |linux| linux.cgroups_path.as_str());
+        let layout = tare_cgroup::Layout::detect()?;
+        let request = tare_cgroup::Request {
+            manager: manager.clone(),
+            path,
+            id: dir.id(),
+            ..Default::default()
+        };
+        if let Ok(decision) = tare_cgroup::decide(&layout, &request) {
+            record.cgroup_paths = decision.paths;
+        }
+        record.tare.poststop = spec.hooks.map(|hooks| hooks.poststop).unwrap_or_default();
+        record.config.version = spec.oci_version;
+        record.tare.annotations = spec.annotations;
+    }
+    destroy_cgroup(&tare_cgroup::Cgroup::open(record.cgroup()))?;
+    let warnings = poststop(&record);
+    dir.remove(lock)?;
+    Ok(warnings)
+}
+
+fn destroy_cgroup(cgroup: &tare_cgroup::Cgroup) -> Result<(), Error> {
+    // Left over where init has no pid namespace of its own, or was killed alone.
+    if !cgroup.pids()?.is_empty() {
+        cgroup.kill(9)?;
+    }
+    Ok(cgroup.destroy()?)
+}
+
+fn remove_rdt_group(record: &Record) -> Result<(), Error> {
+    if record.intel_rdt_path.is_empty() || !record.tare.intel_rdt_owned {
+        return Ok(());
+    }
+    match rustix::fs::unlinkat(CWD, record.intel_rdt_path.as_str(), AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(Error::path(
+            "remove the resctrl group",
+            Path::new(&record.intel_rdt_path),
+            errno,
+        )),
+    }
+}
+
+fn poststop(record: &Record) -> Vec<Error> {
+    let state = record.oci_state(Status::Stopped);
+    let hooks = record.tare.poststop.iter().enumerate();
+    hooks
+        .filter_map(|(index, one)| hook::run("poststop", index, one, &state).err())
+        .collect()
+}
