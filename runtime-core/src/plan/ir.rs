@@ -122,11 +122,21 @@ impl Barrier {
     }
     /// Whether the child tells the host.
     pub fn child_signals(self) -> bool {
-        matches!(self, Barrier::Namespaces | Barrier::Hooks | Barrier::Console | Barrier::Listener | Barrier::Created)
+        matches!(
+            self,
+            Barrier::Namespaces
+                | Barrier::Hooks
+                | Barrier::Console
+                | Barrier::Listener
+                | Barrier::Created
+        )
     }
     /// Whether the child waits for the host.
     pub fn child_waits(self) -> bool {
-        matches!(self, Barrier::Mapped | Barrier::Placed | Barrier::Hooks | Barrier::Go)
+        matches!(
+            self,
+            Barrier::Mapped | Barrier::Placed | Barrier::Hooks | Barrier::Go
+        )
     }
 }
 
@@ -172,7 +182,10 @@ impl Namespaces {
     }
     /// By the spec's word.
     pub fn by_name(name: &str) -> Option<Namespaces> {
-        Self::ALL.iter().find(|(_, n)| *n == name).map(|(ns, _)| *ns)
+        Self::ALL
+            .iter()
+            .find(|(_, n)| *n == name)
+            .map(|(ns, _)| *ns)
     }
 }
 

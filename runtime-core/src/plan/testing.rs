@@ -1,6 +1,7 @@
-//! Facts for the unit tests of the modules beside it.
-use super::facts::HostFacts;
+//! Facts and options for the unit tests of the modules beside it.
+use super::facts::{HostFacts, PlanOptions, Verb};
 use super::ir::Namespaces;
+use std::path::PathBuf;
 
 /// A new kernel, root, no cgroup filesystem.
 pub(crate) fn facts() -> HostFacts {
@@ -23,5 +24,25 @@ pub(crate) fn facts() -> HostFacts {
         newuidmap: Some("/usr/bin/newuidmap".to_owned()),
         newgidmap: Some("/usr/bin/newgidmap".to_owned()),
         resctrl: None,
+    }
+}
+
+/// `create c1` in `/b`, cgroups left alone.
+pub(crate) fn options() -> PlanOptions {
+    PlanOptions {
+        id: "c1".to_owned(),
+        bundle: PathBuf::from("/b"),
+        verb: Verb::Create,
+        cgroup_manager: tare_cgroup::Manager::Disabled,
+        rootless: false,
+        no_pivot: false,
+        no_new_keyring: false,
+        preserve_fds: 0,
+        listen_fds: 0,
+        console: false,
+        pidfd_socket: false,
+        pid_file: false,
+        notify_socket: None,
+        state_dir: PathBuf::from("/run/trun/c1"),
     }
 }
