@@ -16,5 +16,5 @@ if [ "$runtime" = trun ]; then
 elif [ "${runtime#*/}" = "$runtime" ]; then
   .ci/need --tool "$runtime" "$runtime"
 fi
-cargo build --quiet -p conformance
+cargo build --quiet -p tare-conformance
 exec "$target/debug/conformance" --runtime "$runtime" ${filter:+--filter "$filter"}

@@ -59,7 +59,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("tare-sys", &[]),
     ("tare-oci", &[]),
     ("tare-examples", &["tare-runtime", "tare-oci"]),
-    ("conformance", &[]),
+    ("tare-conformance", &[]),
     (
         "tare-benches",
         &["tare-runtime", "tare-oci", "tare-seccomp", "tare-cgroup"],

@@ -89,6 +89,8 @@ fn build(root: &Path, strip: &str) -> Result<Vec<u8>, String> {
         "tare-stage",
         "--bin",
         "stage-init",
+        "--features",
+        "init",
         "--profile",
         "stage",
         "--target-dir",
