@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: the rules of this project that no compiler lint knows. Each check is a function from the tree (or
 //! from cargo's metadata) to findings; an empty list is a pass.
 
+mod absences;
 mod crates;
 mod dependencies;
 mod elf;
@@ -27,6 +28,7 @@ pub fn run(root: &Path) -> Result<(), String> {
         ("file budget", source::budget(&tree)),
         ("unfinished code", source::unfinished(&tree)),
         ("unsafe", source::unsafe_code(&tree)),
+        ("absences", absences::check(&tree)),
         ("words", words::check(&tree)),
         ("links", links::check(&tree)),
         ("promises", promises::check(&tree)),
