@@ -58,6 +58,7 @@ step release check cargo build --release --quiet -p trun
 step demo check .ci/demo.sh
 if [ "$(id -u)" = 0 ]; then
   step conformance plain .ci/conformance.sh trun
+  step suite-on-runc plain .ci/conformance.sh runc
   step callers plain conformance/callers/all.sh "$target/release/trun"
 else
   printf '\nnot root: conformance and the real callers did not run\n'
