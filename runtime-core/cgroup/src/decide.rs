@@ -380,6 +380,25 @@ impl<'a> Planner<'a> {
 
     fn limit(&mut self) -> Result<(), Refusal> {
         let steps = self.settings()?;
+        for step in &steps {
+            if let Step::Write { label, .. } = step
+                && !self
+                    .decision
+                    .prepare
+                    .iter()
+                    .any(|made| matches!(made, Step::Make(make) if make.label == *label))
+            {
+                let name = if label.is_empty() {
+                    "of cgroup v2"
+                } else {
+                    label
+                };
+                let why = format!(
+                    "can't be set: rootless, and the controller {name} isn't delegated to this user"
+                );
+                return Err(Refusal::new(step.json(), why));
+            }
+        }
         self.decision.prepare.extend(steps);
         Ok(())
     }
@@ -461,3 +480,7 @@ impl<'a> Planner<'a> {
         steps
     }
 }
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

@@ -187,15 +187,6 @@ impl Cgroup {
         first_error.map_or(stopped, Err)
     }
 
-    /// The directory of a controller: v1's, or v2's where v1 has none of that name.
-    pub(crate) fn path(&self, controller: &str) -> Option<&str> {
-        self.saved
-            .paths
-            .get(controller)
-            .or_else(|| self.saved.paths.get(""))
-            .map(String::as_str)
-    }
-
     /// The directory of exactly that key, opened; None where there is none, or it is gone.
     pub(crate) fn optional(&self, key: &str) -> Result<Option<Directory>, Error> {
         let Some(path) = self.saved.paths.get(key) else {

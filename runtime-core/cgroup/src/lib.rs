@@ -43,6 +43,7 @@ mod layout;
 mod limits;
 mod path;
 mod remove;
+pub mod stats;
 mod step;
 mod systemd;
 
@@ -55,5 +56,6 @@ pub use execute::Executor;
 pub use handle::{Cgroup, Saved};
 pub use layout::{Hierarchy, Layout, Mode};
 pub use limits::Current;
+pub use stats::Stats;
 pub use step::{Make, Missing, Setting, Step};
 pub use systemd::{Property, Scope, Value};

@@ -59,23 +59,49 @@ pub enum Rules {
     V2(Vec<Rule>),
 }
 
-/// Reads the rules, adds the default ones and drops what later rules make void.
+/// Reads the rules, adds the default ones and drops what changes nothing. The first of the result is about every device.
 pub(crate) fn effective(rules: &[DeviceRule]) -> Result<Vec<Rule>, Refusal> {
-    let mut all = Vec::with_capacity(rules.len() + 12);
+    let mut all = Vec::with_capacity(rules.len() + 13);
+    all.push(Rule {
+        allow: false,
+        kind: Kind::Any,
+        major: None,
+        minor: None,
+        access: ALL,
+        live: ALL,
+        index: None,
+    });
     for (index, rule) in rules.iter().enumerate() {
         all.push(parse(index, rule)?);
     }
     all.extend(default_rules());
     for at in 0..all.len() {
         let rule = all[at];
-        let decided_later = all[at + 1..]
-            .iter()
-            .filter(|later| later.covers(&rule))
-            .fold(0, |bits, later| bits | later.access);
-        all[at].live = rule.access & !decided_later;
+        let later = all[at + 1..].iter().filter(|later| later.covers(&rule));
+        all[at].live = rule.access & !later.fold(0, |bits, later| bits | later.access);
     }
     all.retain(|rule| rule.live != 0);
-    Ok(all)
+    let mut kept: Vec<Rule> = Vec::with_capacity(all.len());
+    for rule in all {
+        if !is_said(&kept, &rule) {
+            kept.push(rule);
+        }
+    }
+    Ok(kept)
+}
+
+/// Whether the rules before it say the same: one that covers it, and nothing to the contrary since.
+fn is_said(before: &[Rule], rule: &Rule) -> bool {
+    for earlier in before.iter().rev() {
+        if earlier.allow != rule.allow && earlier.overlaps(rule) && earlier.access & rule.live != 0
+        {
+            return false;
+        }
+        if earlier.allow == rule.allow && earlier.covers(rule) && rule.live & !earlier.access == 0 {
+            return true;
+        }
+    }
+    false
 }
 
 /// mknod of anything, and use of null, random, full, tty, zero, urandom, pseudo-terminals, ptmx and tun.

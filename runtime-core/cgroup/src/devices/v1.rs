@@ -100,13 +100,29 @@ fn take_away(exceptions: &mut Vec<Rule>, rule: &Rule) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// An open for reading and writing is matched against one exception only: each gets what wider ones add to it.
-fn widen(exceptions: &mut [Rule]) {
+/// An open for reading and writing is matched against one exception only: each gets what wider ones add to it, and where `1:*` and
+/// `*:2` cross, `1:2` becomes one of its own.
+fn widen(exceptions: &mut Vec<Rule>) {
+    let mut crossings = Vec::new();
+    for rule in exceptions.iter().filter(|rule| rule.minor.is_none()) {
+        for other in exceptions.iter().filter(|other| other.major.is_none()) {
+            let crossing = Rule {
+                major: rule.major,
+                minor: other.minor,
+                access: rule.access | other.access,
+                ..*rule
+            };
+            if rule.overlaps(other) && !rule.covers(other) && !other.covers(rule) {
+                crossings.push(crossing);
+            }
+        }
+    }
+    crossings
+        .into_iter()
+        .for_each(|crossing| add(exceptions, crossing));
     for at in 0..exceptions.len() {
         let rule = exceptions[at];
-        exceptions[at].access = exceptions
-            .iter()
-            .filter(|wider| wider.covers(&rule))
-            .fold(rule.access, |bits, wider| bits | wider.access);
+        let wider = exceptions.iter().filter(|wider| wider.covers(&rule));
+        exceptions[at].access = wider.fold(rule.access, |bits, wider| bits | wider.access);
     }
 }
