@@ -1,1 +1,33 @@
+//! What may happen between clone and execve: decode a [`Program`] and run it, one function an operation.
+//!
+//! No std, no alloc, no unsafe code, no panic path, no decision: each operation is a kernel operation that the planner chose.
+//! The only reader of these bytes is `stage-init`; the only writer is `lower` in `tare-runtime`, over the same definitions
+//! ([`Op::encode`]), so the two can't drift apart.
 #![no_std]
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod copy_up;
+mod cred;
+mod exec;
+mod fs;
+mod hook;
+mod mount;
+mod op;
+mod process;
+mod program;
+pub mod report;
+mod run;
+mod secure;
+mod text;
+mod tty;
+
+pub use op::Attr;
+pub use op::Op;
+pub use program::{Flags, HEADER, List, MAGIC, Program, SLOTS, Sink, Table};
+pub use run::run;

@@ -24,7 +24,12 @@ impl Instruction {
         let registers = (to & 15) | (from << 4);
         #[cfg(target_endian = "big")]
         let registers = (from & 15) | (to << 4);
-        Instruction { code, registers, offset, immediate }
+        Instruction {
+            code,
+            registers,
+            offset,
+            immediate,
+        }
     }
 }
 
@@ -133,7 +138,11 @@ fn load(program: &[Instruction], log: &mut [u8]) -> Result<Fd> {
         license: c"Apache-2.0".as_ptr() as u64,
         log_level: u32::from(!log.is_empty()),
         log_size: u32::try_from(log.len()).map_err(|_| Errno::E2BIG)?,
-        log: if log.is_empty() { 0 } else { log.as_mut_ptr() as u64 },
+        log: if log.is_empty() {
+            0
+        } else {
+            log.as_mut_ptr() as u64
+        },
         kernel_version: 0,
         flags: 0,
         name: *b"tare_devices\0\0\0\0",
@@ -146,7 +155,13 @@ fn attach(cgroup: Fd, program: Fd, replace: Option<Fd>) -> Result<()> {
     attach_or_detach(PROG_ATTACH, cgroup, program, flags, replace)
 }
 
-fn attach_or_detach(command: u32, cgroup: Fd, program: Fd, flags: u32, replace: Option<Fd>) -> Result<()> {
+fn attach_or_detach(
+    command: u32,
+    cgroup: Fd,
+    program: Fd,
+    flags: u32,
+    replace: Option<Fd>,
+) -> Result<()> {
     #[repr(C)]
     struct Attach {
         target: i32,
@@ -156,7 +171,13 @@ fn attach_or_detach(command: u32, cgroup: Fd, program: Fd, flags: u32, replace: 
         replace: i32,
     }
     let replace = replace.map_or(0, Fd::number);
-    let mut attach = Attach { target: cgroup.number(), program: program.number(), kind: ATTACH_TYPE, flags, replace };
+    let mut attach = Attach {
+        target: cgroup.number(),
+        program: program.number(),
+        kind: ATTACH_TYPE,
+        flags,
+        replace,
+    };
     bpf(command, &mut attach).map(drop)
 }
 
@@ -167,11 +188,24 @@ fn program_by_id(id: u32) -> Result<Fd> {
         next: u32,
         flags: u32,
     }
-    bpf(PROG_GET_FD_BY_ID, &mut ById { id, next: 0, flags: 0 }).map(Fd::of)
+    bpf(
+        PROG_GET_FD_BY_ID,
+        &mut ById {
+            id,
+            next: 0,
+            flags: 0,
+        },
+    )
+    .map(Fd::of)
 }
 
 /// bpf(2). Each caller passes the documented head of `union bpf_attr` for its command, whose pointers come from borrows that
 /// outlive the call, with the element count beside them; the kernel reads what is cut off as zero.
 fn bpf<T>(command: u32, attributes: &mut T) -> Result<usize> {
-    call!(__NR_bpf, command, core::ptr::from_mut(attributes), size_of::<T>())
+    call!(
+        __NR_bpf,
+        command,
+        core::ptr::from_mut(attributes),
+        size_of::<T>()
+    )
 }

@@ -4,9 +4,9 @@ use crate::{Errno, Result};
 use linux_raw_sys::general as raw;
 use linux_raw_sys::prctl;
 
-/// setgroups(2).
-pub fn set_groups(groups: &[u32]) -> Result<()> {
-    call!(__NR_setgroups, groups.len(), groups.as_ptr()).map(drop)
+/// setgroups(2); native-endian 32-bit ids (bytes, so that they may lie unaligned in a program).
+pub fn set_groups(ids: &[u8]) -> Result<()> {
+    call!(__NR_setgroups, ids.len() / 4, ids.as_ptr()).map(drop)
 }
 
 /// setresgid(2), all three.

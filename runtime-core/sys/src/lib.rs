@@ -5,8 +5,8 @@
 //! # Unsafe policy
 //! - Each wrapper is safe to call with any argument: a wrong one gives an [`Errno`], never undefined behaviour.
 //!   Pointers are made from references in the same expression that passes them to the kernel.
-//! - The few `unsafe fn` are those that split the process ([`process::fork_to_parent`], [`clone::launch`]); their docs say what
-//!   the caller owes.
+//! - The one `unsafe fn` is the launch ([`clone::launch`]), in which a child borrows the caller's memory; its docs say what the
+//!   caller owes.
 //! - [`Fd`] is a plain number without ownership, for the child, whose fds all end with execve. Host code owns its fds by
 //!   `std::os::fd::OwnedFd` and lends the number for one call.
 //!

@@ -83,6 +83,15 @@ impl Area {
         unsafe { core::slice::from_raw_parts_mut(self.base.add(PAGE), self.length - PAGE) }
     }
 
+    /// Both parts at once.
+    pub fn split(&mut self) -> (&Progress, &mut [u8]) {
+        // SAFETY: as in `progress` and `program`; the two ranges don't overlap.
+        unsafe {
+            let program = core::slice::from_raw_parts_mut(self.base.add(PAGE), self.length - PAGE);
+            (&*self.base.cast::<Progress>(), program)
+        }
+    }
+
     /// Never unmapped: the slices handed out live for the program's life (`stage-init` ends with execve).
     pub fn leak(self) -> &'static mut Area {
         static mut LEAKED: core::mem::MaybeUninit<Area> = core::mem::MaybeUninit::uninit();
@@ -115,16 +124,9 @@ pub struct PointerTable<'a> {
 impl<'a> PointerTable<'a> {
     /// Turns `count` offsets (each a u64, from the program's start, of a NUL-terminated string) and a final 0, which stand at
     /// `table`, into pointers. Fails on anything out of bounds, unaligned or unterminated.
-    pub fn relocate(program: &'a mut [u8], table: usize, count: usize) -> Result<PointerTable<'a>> {
-        let words = count.checked_add(1).ok_or(Errno::EINVAL)?;
-        let end = words
-            .checked_mul(8)
-            .and_then(|n| n.checked_add(table))
-            .ok_or(Errno::EINVAL)?;
-        if end > program.len() || (program.as_ptr() as usize).wrapping_add(table) % 8 != 0 {
-            return Err(Errno::EINVAL);
-        }
+    pub fn relocate(program: &mut [u8], table: usize, count: usize) -> Result<()> {
         let base = program.as_ptr() as u64;
+        PointerTable::filled(program, table, count)?;
         for index in 0..count {
             let at = table + index * 8;
             let offset = word(program, at).ok_or(Errno::EINVAL)?;
@@ -135,17 +137,28 @@ impl<'a> PointerTable<'a> {
             if CStr::from_bytes_until_nul(text).is_err() {
                 return Err(Errno::EINVAL);
             }
-            let pointer = (base + offset).to_ne_bytes();
+            let pointer = base.wrapping_add(offset).to_ne_bytes();
             program
                 .get_mut(at..at + 8)
                 .ok_or(Errno::EINVAL)?
                 .copy_from_slice(&pointer);
         }
-        if word(program, table + count * 8) != Some(0) {
+        Ok(())
+    }
+
+    /// The table at an offset after [`PointerTable::relocate`]. A wrong pointer in it makes execve(2) fail with EFAULT.
+    pub fn filled(program: &'a [u8], table: usize, count: usize) -> Result<PointerTable<'a>> {
+        let words = count.checked_add(1).ok_or(Errno::EINVAL)?;
+        let end = words
+            .checked_mul(8)
+            .and_then(|n| n.checked_add(table))
+            .ok_or(Errno::EINVAL)?;
+        let bytes = program.get(table..end).ok_or(Errno::EINVAL)?;
+        let aligned = (bytes.as_ptr() as usize).is_multiple_of(8);
+        if !aligned || word(program, table + count * 8) != Some(0) {
             return Err(Errno::EINVAL);
         }
-        let bytes = program.get(table..end).ok_or(Errno::EINVAL)?;
-        // SAFETY: in bounds and 8-aligned as checked above; u64 has no invalid value.
+        // SAFETY: `bytes` is in bounds, 8-aligned and `words` * 8 long; u64 has no invalid value.
         let words = unsafe { core::slice::from_raw_parts(bytes.as_ptr().cast::<u64>(), words) };
         Ok(PointerTable { words })
     }

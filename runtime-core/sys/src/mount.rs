@@ -198,3 +198,19 @@ pub fn is_mount_root(fd: Fd) -> Result<bool> {
     )?;
     Ok(out.stx_attributes & STATX_ATTR_MOUNT_ROOT != 0)
 }
+
+/// The MS_* flags that a mount has now (fstatfs(2) f_flags), for a bind remount on kernels without mount_setattr(2).
+pub fn old_flags(mount: Fd) -> Result<u32> {
+    // struct statfs: on 64-bit f_flags is the 11th word.
+    let mut buffer = [0u64; 16];
+    call!(__NR_fstatfs, mount.reg(), buffer.as_mut_ptr())?;
+    const KEPT: u64 = 1 | 2 | 4 | 8 | 1024 | 2048;
+    const ST_RELATIME: u64 = 4096;
+    const MS_RELATIME: u32 = 1 << 21;
+    let flags = (buffer[10] & KEPT) as u32;
+    Ok(if buffer[10] & ST_RELATIME != 0 {
+        flags | MS_RELATIME
+    } else {
+        flags
+    })
+}

@@ -14,21 +14,27 @@ pub enum Side {
     Child,
 }
 
-/// clone(2) with CLONE_PARENT: the new process is a child of the caller's parent.
+/// clone(2) with CLONE_PARENT: the new process is a child of the caller's parent. For `stage-init` only.
 ///
-/// # Safety
-/// The caller must be single-threaded and own all its memory (`stage-init`): both sides go on with a copy.
-pub unsafe fn fork_to_parent() -> Result<Side> {
+/// Both sides go on with a copy of all memory. In a program with threads the copy has only the calling one, and a lock that
+/// another held is held for ever: there it is refused with EBUSY.
+pub fn hop() -> Result<Side> {
     // The exit signal must be 0 with CLONE_PARENT: the kernel takes the caller's.
+    alone()?;
     fork(raw::CLONE_PARENT, 0)
 }
 
-/// clone(2) of a helper whose parent is the caller.
-///
-/// # Safety
-/// As [`fork_to_parent`].
-pub unsafe fn fork_child() -> Result<Side> {
+/// clone(2) of a helper whose parent is the caller. As [`hop`].
+pub fn helper() -> Result<Side> {
+    alone()?;
     fork(0, raw::SIGCHLD)
+}
+
+/// unshare(CLONE_THREAD) does nothing for a process with one thread, and fails with EINVAL for any other (unshare(2)).
+fn alone() -> Result<()> {
+    call!(__NR_unshare, raw::CLONE_THREAD)
+        .map(drop)
+        .map_err(|_| Errno::EBUSY)
 }
 
 fn fork(flags: u32, exit_signal: u32) -> Result<Side> {

@@ -1,0 +1,234 @@
+//! Files, directories, nodes and links beneath the root fd; the verified procfs.
+use crate::text::{PathBuffer, split_last};
+use core::ffi::CStr;
+use tare_sys::path::{self, Resolve, flags, open, open_beneath};
+use tare_sys::{Errno, Fd, Result, fd};
+
+const PROC_MAGIC: u64 = 0x9fa0;
+
+/// The host's /proc: a procfs, at its root.
+pub(crate) fn open_proc() -> Result<Fd> {
+    let proc = open(
+        Fd::CWD,
+        c"/proc",
+        flags::PATH | flags::DIRECTORY | flags::NOFOLLOW,
+        0,
+    )?;
+    if fd::filesystem_magic(proc)? != PROC_MAGIC || fd::stat(proc)?.inode != 1 {
+        return Err(Errno::EXDEV);
+    }
+    Ok(proc)
+}
+
+/// The host's /dev/null: character device 1:3.
+pub(crate) fn open_null() -> Result<Fd> {
+    let null = open(Fd::CWD, c"/dev/null", flags::PATH | flags::NOFOLLOW, 0)?;
+    if fd::stat(null)?.is_char(1, 3) {
+        Ok(null)
+    } else {
+        Err(Errno::ENODEV)
+    }
+}
+
+/// This process's `/`.
+pub(crate) fn open_root() -> Result<Fd> {
+    open(Fd::CWD, c"/", flags::PATH | flags::DIRECTORY, 0)
+}
+
+/// One write to a file of a procfs, reached without symlinks or other mounts. `self/` is this process in that procfs.
+pub(crate) fn write_proc(proc: Fd, path: &CStr, text: &CStr) -> Result<()> {
+    let bytes = path.to_bytes();
+    let file = match bytes.strip_prefix(b"self/") {
+        Some(rest) => {
+            let mut number = [0u8; 32];
+            let number = path::readlink(proc, c"self", &mut number)?;
+            let mut full = PathBuffer::new();
+            full.push(number)?;
+            full.push(b"/")?;
+            full.push(rest)?;
+            open_beneath(proc, full.as_c()?, flags::WRITE, 0, Resolve::Strict)?
+        }
+        None => open_beneath(proc, path, flags::WRITE, 0, Resolve::Strict)?,
+    };
+    let result = match fd::filesystem_magic(file) {
+        Ok(PROC_MAGIC) => fd::write_whole(file, text.to_bytes()),
+        Ok(_) => Err(Errno::EXDEV),
+        Err(errno) => Err(errno),
+    };
+    fd::close(file);
+    result
+}
+
+/// mkdir -p beneath the root; an O_PATH fd of the directory. Dangling symlinks are followed by making what they name, inside.
+pub(crate) fn make_directory(root: Fd, dest: &CStr, mode: u32) -> Result<Fd> {
+    make_directory_at(root, dest.to_bytes(), mode, 8)
+}
+
+fn make_directory_at(root: Fd, dest: &[u8], mode: u32, links: u32) -> Result<Fd> {
+    let mut whole = PathBuffer::new();
+    whole.push(if dest.is_empty() { b"." } else { dest })?;
+    match open_beneath(
+        root,
+        whole.as_c()?,
+        flags::PATH | flags::DIRECTORY,
+        0,
+        Resolve::InRoot,
+    ) {
+        Err(Errno::ENOENT) => {}
+        other => return other,
+    }
+    let mut made = PathBuffer::new();
+    let mut here = open_beneath(
+        root,
+        c".",
+        flags::PATH | flags::DIRECTORY,
+        0,
+        Resolve::InRoot,
+    )?;
+    let mut rest = dest;
+    loop {
+        let start = rest.iter().position(|b| *b != b'/').unwrap_or(rest.len());
+        rest = rest.get(start..).unwrap_or_default();
+        if rest.is_empty() {
+            return Ok(here);
+        }
+        let end = rest.iter().position(|b| *b == b'/').unwrap_or(rest.len());
+        let (name, after) = rest.split_at_checked(end).ok_or(Errno::EINVAL)?;
+        let before = made.as_bytes().len();
+        made.push(b"/")?;
+        made.push(name)?;
+        let mut component = PathBuffer::new();
+        component.push(name)?;
+        // Two rounds: make it, then open it. A racing rename ends in ENOENT, not in a step outside.
+        let mut next = open_beneath(
+            root,
+            made.as_c()?,
+            flags::PATH | flags::DIRECTORY,
+            0,
+            Resolve::InRoot,
+        );
+        if next == Err(Errno::ENOENT) {
+            match path::mkdir(here, component.as_c()?, mode) {
+                Ok(()) => {
+                    next = open_beneath(
+                        root,
+                        made.as_c()?,
+                        flags::PATH | flags::DIRECTORY,
+                        0,
+                        Resolve::InRoot,
+                    );
+                }
+                Err(Errno::EEXIST) if links > 0 => {
+                    let mut target = [0u8; 4096];
+                    let target = path::readlink(here, component.as_c()?, &mut target)
+                        .map_err(|_| Errno::ENOTDIR)?;
+                    let mut aim = PathBuffer::new();
+                    if target.first() != Some(&b'/') {
+                        aim.push(made.as_bytes().get(..before).unwrap_or_default())?;
+                        aim.push(b"/")?;
+                    }
+                    aim.push(target)?;
+                    aim.push(b"/")?;
+                    aim.push(after)?;
+                    fd::close(here);
+                    return make_directory_at(root, aim.as_bytes(), mode, links - 1);
+                }
+                Err(errno) => return Err(errno),
+            }
+        }
+        fd::close(here);
+        here = next?;
+        rest = after;
+    }
+}
+
+/// An empty file beneath the root, with its directories; an O_PATH fd of it or of what is there already.
+pub(crate) fn make_file(root: Fd, dest: &CStr) -> Result<Fd> {
+    match open_beneath(root, dest, flags::PATH, 0, Resolve::InRoot) {
+        Err(Errno::ENOENT) => {}
+        other => return other,
+    }
+    let (directory, name) = parent(root, dest)?;
+    let made = open(
+        directory,
+        name.as_c()?,
+        flags::WRITE | flags::CREATE | flags::NOFOLLOW,
+        0o755,
+    );
+    fd::close(directory);
+    match made {
+        Ok(file) => fd::close(file),
+        // A dangling symlink: make what it names, inside.
+        Err(Errno::ELOOP) => {
+            let made = open_beneath(
+                root,
+                dest,
+                flags::WRITE | flags::CREATE,
+                0o755,
+                Resolve::InRoot,
+            )?;
+            fd::close(made);
+        }
+        Err(errno) => return Err(errno),
+    }
+    open_beneath(root, dest, flags::PATH, 0, Resolve::InRoot)
+}
+
+/// A device node or fifo; one of the same kind and number is taken as it is, anything else is replaced.
+pub(crate) fn make_node(
+    root: Fd,
+    dest: &CStr,
+    mode: u32,
+    device: u64,
+    uid: u32,
+    gid: u32,
+) -> Result<()> {
+    let (directory, name) = parent(root, dest)?;
+    let name = name.as_c()?;
+    let mut result = path::mknod(directory, name, mode, device);
+    if result == Err(Errno::EEXIST) {
+        let stat = path::stat_at(directory, name, flags::SYMLINK_NOFOLLOW)?;
+        if stat.mode & flags::S_IFMT == mode & flags::S_IFMT && stat.rdev == device {
+            fd::close(directory);
+            return Ok(());
+        }
+        path::unlink(directory, name)?;
+        result = path::mknod(directory, name, mode, device);
+    }
+    if result.is_ok() && (uid != 0 || gid != 0) {
+        let node = open(directory, name, flags::PATH | flags::NOFOLLOW, 0)?;
+        result = fd::chown(node, uid, gid);
+        fd::close(node);
+    }
+    fd::close(directory);
+    result
+}
+
+/// A symbolic link.
+pub(crate) fn make_symlink(root: Fd, dest: &CStr, target: &CStr, replace: bool) -> Result<()> {
+    let (directory, name) = parent(root, dest)?;
+    let name = name.as_c()?;
+    let mut result = path::symlink(target, directory, name);
+    if result == Err(Errno::EEXIST) {
+        result = if replace {
+            path::unlink(directory, name).and_then(|()| path::symlink(target, directory, name))
+        } else {
+            Ok(())
+        };
+    }
+    fd::close(directory);
+    result
+}
+
+/// The directory that holds `dest`, made if absent, and the last component.
+fn parent(root: Fd, dest: &CStr) -> Result<(Fd, PathBuffer)> {
+    let (before, last) = split_last(dest.to_bytes());
+    if last.is_empty() || last == b"." || last == b".." {
+        return Err(Errno::EINVAL);
+    }
+    let mut directory = PathBuffer::new();
+    directory.push(if before.is_empty() { b"." } else { before })?;
+    let mut name = PathBuffer::new();
+    name.push(last)?;
+    Ok((make_directory(root, directory.as_c()?, 0o755)?, name))
+}

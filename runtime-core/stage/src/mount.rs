@@ -1,0 +1,378 @@
+//! Mounts by fd: new filesystems, binds, the root, masks.
+use crate::op::Attr;
+use crate::program::List;
+use crate::run::Machine;
+use crate::text::PathBuffer;
+use crate::{copy_up, fs};
+use core::ffi::CStr;
+use tare_sys::mount::{self as sys, Change};
+use tare_sys::path::{Resolve, flags, open, open_beneath};
+use tare_sys::{Errno, Fd, Result, fd};
+
+const RDONLY: u32 = 1;
+const NOSUID: u32 = 2;
+const NODEV: u32 = 4;
+const NOEXEC: u32 = 8;
+const MS_BIND: u32 = 4096;
+const MS_REC: u32 = 16384;
+const MS_REMOUNT: u32 = 32;
+const MS_PRIVATE: u32 = 1 << 18;
+/// Kind of a destination that has to be made: see `lower`.
+pub const KIND_DIRECTORY: u32 = 0;
+/// A file.
+pub const KIND_FILE: u32 = 1;
+
+pub(crate) fn close(mount: Fd) {
+    fd::close(mount);
+}
+
+/// fsopen, options, fsmount, attributes, perhaps the old contents, then on its destination.
+#[allow(clippy::too_many_arguments)] // the op's fields
+pub(crate) fn filesystem(
+    root: Fd,
+    fstype: &CStr,
+    source: &CStr,
+    dest: &CStr,
+    attr: Attr,
+    options: List<'_>,
+    copy_up: bool,
+    no_symlink: bool,
+) -> Result<()> {
+    let target = if no_symlink {
+        plain_directory(root, dest)?
+    } else {
+        fs::make_directory(root, dest, 0o755)?
+    };
+    let context = sys::fs_open(fstype)?;
+    if !source.is_empty() {
+        sys::fs_string(context, c"source", source)?;
+    }
+    apply(context, options)?;
+    sys::fs_create(context)?;
+    // A read-only mount can't take the copy; it becomes so afterwards.
+    let late = if copy_up { attr.set & RDONLY } else { 0 };
+    let mounted = sys::fs_mount(context, u64::from(attr.set & !late))?;
+    fd::close(context);
+    if copy_up {
+        copy_up::directory(target, mounted)?;
+    }
+    change(mounted, Attr { set: late, ..attr })?;
+    sys::move_mount(mounted, target)?;
+    propagate(mounted, attr.propagation)?;
+    fd::close(target);
+    fd::close(mounted);
+    Ok(())
+}
+
+/// A detached tree on its destination.
+pub(crate) fn place(
+    root: Fd,
+    tree: Fd,
+    dest: &CStr,
+    kind: u32,
+    attr: Attr,
+    idmap: Option<Fd>,
+    idmap_recursive: bool,
+) -> Result<()> {
+    let directory = match kind {
+        KIND_DIRECTORY => true,
+        KIND_FILE => false,
+        _ => fd::stat(tree)?.is_directory(),
+    };
+    let target = if directory {
+        fs::make_directory(root, dest, 0o755)?
+    } else {
+        fs::make_file(root, dest)?
+    };
+    if let Some(userns) = idmap {
+        sys::set_attributes(
+            tree,
+            Change {
+                userns: Some(userns),
+                ..Change::default()
+            },
+            idmap_recursive,
+        )?;
+    }
+    let early = change(tree, attr);
+    if early != Err(Errno::ENOSYS) {
+        early?;
+    }
+    sys::move_mount(tree, target)?;
+    if early == Err(Errno::ENOSYS) {
+        change_by_path(tree, attr)?;
+    }
+    propagate(tree, attr.propagation)?;
+    fd::close(target);
+    fd::close(tree);
+    Ok(())
+}
+
+/// New attributes of a mount, and new options of its superblock.
+pub(crate) fn remount(root: Fd, dest: &CStr, attr: Attr, options: List<'_>) -> Result<()> {
+    let target = open_beneath(root, dest, flags::PATH, 0, Resolve::InRoot)?;
+    if options.count() > 0 {
+        let context = sys::fs_pick(target)?;
+        apply(context, options)?;
+        sys::fs_reconfigure(context)?;
+        fd::close(context);
+    }
+    match change(target, attr) {
+        Err(Errno::ENOSYS) => change_by_path(target, attr)?,
+        result => result?,
+    }
+    propagate(target, attr.propagation)?;
+    fd::close(target);
+    Ok(())
+}
+
+/// Binds the rootfs on itself; with a tree from the host (the path may be out of reach) on top of `/`, for pivot_root only.
+pub(crate) fn bind_root(path: &CStr, parent_private: bool, tree: Option<Fd>) -> Result<Fd> {
+    if let Some(tree) = tree {
+        let target = fs::open_root()?;
+        sys::move_mount(tree, target)?;
+        fd::close(target);
+        return Ok(tree);
+    }
+    let target = open(Fd::CWD, path, flags::PATH | flags::DIRECTORY, 0)?;
+    if parent_private {
+        make_parent_private(target)?;
+    }
+    let root = sys::clone_tree(target, c"", true)?;
+    sys::move_mount(root, target)?;
+    fd::close(target);
+    Ok(root)
+}
+
+/// pivot_root refuses a root whose parent mount is shared: the mount that holds the path is made private (in this namespace).
+fn make_parent_private(path: Fd) -> Result<()> {
+    let mut here = fd::dup_from(path, 0)?;
+    for _ in 0..256 {
+        if sys::is_mount_root(here)? {
+            let result = sys::set_attributes(
+                here,
+                Change {
+                    propagation: u64::from(MS_PRIVATE),
+                    ..Change::default()
+                },
+                false,
+            );
+            fd::close(here);
+            return result;
+        }
+        let up = open(here, c"..", flags::PATH | flags::DIRECTORY, 0)?;
+        fd::close(here);
+        here = up;
+    }
+    Err(Errno::ELOOP)
+}
+
+/// The new root becomes `/`; the old one, which pivot_root stacked on it, goes.
+pub(crate) fn pivot(root: Fd) -> Result<()> {
+    tare_sys::path::fchdir(root)?;
+    sys::pivot_here()?;
+    // The old root is on top of `.` now. Slave, so that the detach is not seen by the host's peers.
+    const MS_SLAVE: u32 = 1 << 19;
+    sys::change(c".", MS_SLAVE | MS_REC)?;
+    sys::detach(c".")?;
+    tare_sys::path::chdir(c"/")
+}
+
+/// MS_MOVE and chroot.
+pub(crate) fn move_root(root: Fd) -> Result<()> {
+    tare_sys::path::fchdir(root)?;
+    sys::move_path(c".", c"/")?;
+    tare_sys::path::chroot(c".")?;
+    tare_sys::path::chdir(c"/")
+}
+
+pub(crate) fn chroot(root: Fd) -> Result<()> {
+    tare_sys::path::fchdir(root)?;
+    tare_sys::path::chroot(c".")?;
+    tare_sys::path::chdir(c"/")
+}
+
+pub(crate) fn root_readonly() -> Result<()> {
+    let root = fs::open_root()?;
+    let attr = Attr {
+        set: RDONLY,
+        ..Attr::default()
+    };
+    let result = match change(root, attr) {
+        Err(Errno::ENOSYS) => change_by_path(root, attr),
+        result => result,
+    };
+    fd::close(root);
+    result
+}
+
+/// Null over a file, an empty read-only tmpfs over a directory (one for all of them); what is absent needs no mask.
+pub(crate) fn mask(m: &mut Machine<'_>, path: &CStr, null: u16) -> Result<()> {
+    let target = match open(Fd::CWD, path, flags::PATH, 0) {
+        Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(()),
+        other => other?,
+    };
+    if fd::stat(target)?.is_directory() {
+        match m.empty {
+            Some(empty) => {
+                let tree = sys::clone_tree(empty, c"", false)?;
+                sys::move_mount(tree, target)?;
+                fd::close(tree);
+            }
+            None => {
+                let context = sys::fs_open(c"tmpfs")?;
+                sys::fs_string(context, c"source", c"tmpfs")?;
+                sys::fs_string(context, c"nr_inodes", c"2")?;
+                sys::fs_flag(context, c"ro")?;
+                sys::fs_create(context)?;
+                let empty = sys::fs_mount(context, u64::from(RDONLY | NOSUID | NODEV | NOEXEC))?;
+                fd::close(context);
+                sys::move_mount(empty, target)?;
+                m.empty = Some(empty);
+            }
+        }
+    } else {
+        let tree = sys::clone_tree(m.slot(null)?, c"", false)?;
+        sys::move_mount(tree, target)?;
+        fd::close(tree);
+    }
+    fd::close(target);
+    Ok(())
+}
+
+/// The path bound on itself, read-only with all beneath; what is absent needs none.
+pub(crate) fn readonly_path(path: &CStr) -> Result<()> {
+    let target = match open(Fd::CWD, path, flags::PATH, 0) {
+        Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(()),
+        other => other?,
+    };
+    let tree = sys::clone_tree(target, c"", true)?;
+    let attr = Attr {
+        set_recursive: RDONLY,
+        ..Attr::default()
+    };
+    let early = change(tree, attr);
+    if early != Err(Errno::ENOSYS) {
+        early?;
+    }
+    sys::move_mount(tree, target)?;
+    if early == Err(Errno::ENOSYS) {
+        change_by_path(
+            tree,
+            Attr {
+                set: RDONLY,
+                ..Attr::default()
+            },
+        )?;
+    }
+    fd::close(tree);
+    fd::close(target);
+    Ok(())
+}
+
+/// A destination none of whose components is a symlink: procfs and sysfs must be where they seem to be.
+fn plain_directory(root: Fd, dest: &CStr) -> Result<Fd> {
+    let made = fs::make_directory(root, dest, 0o755)?;
+    fd::close(made);
+    let mut relative = PathBuffer::new();
+    let bytes = dest.to_bytes();
+    let start = bytes.iter().position(|b| *b != b'/').unwrap_or(bytes.len());
+    relative.push(
+        bytes
+            .get(start..)
+            .filter(|rest| !rest.is_empty())
+            .unwrap_or(b"."),
+    )?;
+    open_beneath(
+        root,
+        relative.as_c()?,
+        flags::PATH | flags::DIRECTORY,
+        0,
+        Resolve::NoSymlinks,
+    )
+}
+
+/// Pairs of key and value; an empty value is a flag word.
+fn apply(context: Fd, options: List<'_>) -> Result<()> {
+    let mut words = options.iter();
+    while let (Some(key), Some(value)) = (words.next(), words.next()) {
+        if value.is_empty() {
+            sys::fs_flag(context, key)?;
+        } else {
+            sys::fs_string(context, key, value)?;
+        }
+    }
+    Ok(())
+}
+
+fn change(mount: Fd, attr: Attr) -> Result<()> {
+    if attr.set != 0 || attr.clear != 0 {
+        let change = Change {
+            set: u64::from(attr.set),
+            clear: u64::from(attr.clear),
+            ..Change::default()
+        };
+        sys::set_attributes(mount, change, false)?;
+    }
+    if attr.set_recursive != 0 || attr.clear_recursive != 0 {
+        let change = Change {
+            set: u64::from(attr.set_recursive),
+            clear: u64::from(attr.clear_recursive),
+            ..Change::default()
+        };
+        sys::set_attributes(mount, change, true)?;
+    }
+    Ok(())
+}
+
+/// Kernels before 5.12 have no mount_setattr: a bind remount of /proc/self/fd/N with the flags that are there.
+fn change_by_path(mount: Fd, attr: Attr) -> Result<()> {
+    const TABLE: [(u32, u32); 7] = [
+        (RDONLY, 1),
+        (NOSUID, 2),
+        (NODEV, 4),
+        (NOEXEC, 8),
+        (0x10, 1024),
+        (0x20, 1 << 24),
+        (0x80, 2048),
+    ];
+    if attr.set_recursive != 0 || attr.clear_recursive != 0 {
+        return Err(Errno::ENOSYS);
+    }
+    let mut flags = sys::old_flags(mount)?;
+    for (new, old) in TABLE {
+        if attr.clear & new != 0 {
+            flags &= !old;
+        }
+        if attr.set & new != 0 {
+            flags |= old;
+        }
+    }
+    let mut path = PathBuffer::new();
+    path.push(b"/proc/self/fd/")?;
+    path.push_number(mount.number().unsigned_abs().into())?;
+    sys::change(path.as_c()?, flags | MS_REMOUNT | MS_BIND)
+}
+
+fn propagate(mount: Fd, flags: u32) -> Result<()> {
+    if flags == 0 {
+        return Ok(());
+    }
+    let kind = flags & !MS_REC;
+    match sys::set_attributes(
+        mount,
+        Change {
+            propagation: u64::from(kind),
+            ..Change::default()
+        },
+        flags & MS_REC != 0,
+    ) {
+        Err(Errno::ENOSYS) => {
+            let mut path = PathBuffer::new();
+            path.push(b"/proc/self/fd/")?;
+            path.push_number(mount.number().unsigned_abs().into())?;
+            sys::change(path.as_c()?, flags)
+        }
+        result => result,
+    }
+}
