@@ -3,19 +3,21 @@ use crate::arch::{Arch, X32_BIT};
 use crate::assemble::{Assembler, Label};
 use crate::graph::{Comparison, Graph, Node, NodeId, Test};
 use crate::program::{Instruction, OFFSET_ARCH, OFFSET_NUMBER};
-use crate::verdicts::Range;
+use crate::verdicts::{Coverage, Range};
 use crate::{MAX_INSTRUCTIONS, SeccompError};
 
 /// One value of `seccomp_data.arch` and what its calls get.
 pub(crate) struct Section {
     pub(crate) token: u32,
-    pub(crate) ranges: Vec<Range>,
+    pub(crate) coverage: Coverage,
 }
+
+const BIT_31: u32 = 1 << 31;
 
 /// The whole filter's decision; `unlisted` is for an architecture that no section covers.
 pub(crate) fn dispatch(graph: &mut Graph, sections: &[Section], unlisted: NodeId) -> NodeId {
     sections.iter().rev().fold(unlisted, |no, section| {
-        let yes = search(graph, &section.ranges);
+        let yes = search(graph, &section.coverage.ranges);
         let value = section.token;
         graph.test(Test {
             offset: OFFSET_ARCH,
@@ -29,43 +31,41 @@ pub(crate) fn dispatch(graph: &mut Graph, sections: &[Section], unlisted: NodeId
 }
 
 /// x86-64 and x32 share a token: one list of numbers, divided by bit 30. A tracer that skips a call sets the number
-/// to -1, which must not count as x32 where x32 is not listed.
+/// to -1, which must not count as x32 where x32 is not listed. From bit 31 on libseccomp takes numbers for x32's, but
+/// runc looks at bit 30 first.
 pub(crate) fn join_x32(
     sections: &mut Vec<Section>,
-    x32: Option<Vec<Range>>,
+    x32: Option<Coverage>,
     default: NodeId,
     unlisted: NodeId,
 ) {
     let token = Arch::X32.traits().token;
     if x32.is_some() && !sections.iter().any(|section| section.token == token) {
-        sections.push(Section {
-            token,
-            ranges: vec![Range {
-                start: 0,
-                decision: unlisted,
-            }],
-        });
+        let ranges = vec![Range::new(0, unlisted)];
+        let coverage = Coverage {
+            ranges,
+            newer: None,
+        };
+        sections.push(Section { token, coverage });
     }
-    let upper = x32.unwrap_or_else(|| {
-        vec![
-            Range {
-                start: 0,
-                decision: unlisted,
-            },
-            Range {
-                start: u32::MAX,
-                decision: default,
-            },
-        ]
-    });
-    let Some(section) = sections.iter_mut().find(|section| section.token == token) else {
+    let mut sections = sections.iter_mut();
+    let Some(section) = sections.find(|section| section.token == token) else {
         return;
     };
-    let ranges = &mut section.ranges;
-    ranges.extend(upper.into_iter().map(|range| Range {
-        start: range.start.max(X32_BIT),
-        ..range
-    }));
+    let Coverage { ranges, newer } = &mut section.coverage;
+    let listed = x32.is_some();
+    let upper = x32.map_or_else(|| vec![Range::new(0, unlisted)], |x32| x32.ranges);
+    let last = upper.last().map_or(unlisted, |range| range.decision);
+    let clamped = |range: Range| Range::new(range.start.max(X32_BIT), range.decision);
+    ranges.extend(upper.into_iter().map(clamped));
+    ranges.push(Range::new(
+        BIT_31,
+        newer.unwrap_or(if listed { default } else { unlisted }),
+    ));
+    ranges.push(Range::new(BIT_31 | X32_BIT, last));
+    if !listed {
+        ranges.push(Range::new(u32::MAX, default));
+    }
     // Of those that start at bit 30 the last counts.
     ranges.reverse();
     ranges.dedup_by_key(|range| range.start);

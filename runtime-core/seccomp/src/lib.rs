@@ -60,13 +60,12 @@ pub fn compile(seccomp: &Seccomp, target: &Target) -> Result<Filter, SeccompErro
     let mut sections: Vec<Section> = Vec::with_capacity(profile.archs.len());
     let mut x32 = None;
     for &arch in &profile.archs {
-        let ranges = Verdicts::gather(&profile, arch)?.ranges(&mut graph, profile.default_action);
+        let verdicts = Verdicts::gather(&profile, arch)?;
+        let coverage = verdicts.cover(&mut graph, profile.default_action);
+        let token = arch.traits().token;
         match arch {
-            Arch::X32 => x32 = Some(ranges),
-            _ => sections.push(Section {
-                token: arch.traits().token,
-                ranges,
-            }),
+            Arch::X32 => x32 = Some(coverage),
+            _ => sections.push(Section { token, coverage }),
         }
     }
     layout::join_x32(&mut sections, x32, default, unlisted);

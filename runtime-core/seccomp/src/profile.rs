@@ -34,13 +34,11 @@ impl Profile {
     pub(crate) fn read(seccomp: &Seccomp, target: &Target) -> Result<Self, SeccompError> {
         let path = || "linux.seccomp.defaultAction".to_owned();
         let errno_path = || "linux.seccomp.defaultErrnoRet".to_owned();
-        let mut skipped = Vec::new();
         let default_action = action(
             &seccomp.default_action,
             seccomp.default_errno_ret,
             target,
             (&path, &errno_path),
-            &mut skipped,
         )?;
         if default_action == Action::Notify {
             return Err(SeccompError::invalid(
@@ -49,6 +47,7 @@ impl Profile {
             ));
         }
         let archs = archs(seccomp, target)?;
+        let mut skipped = Vec::new();
         let mut rules = Vec::with_capacity(seccomp.syscalls.len());
         for (entry, syscall) in seccomp.syscalls.iter().enumerate() {
             rules.push(rule(entry, syscall, target, &mut skipped)?);
@@ -57,6 +56,13 @@ impl Profile {
             syscall.action == "SCMP_ACT_NOTIFY" && !syscall.names.is_empty()
         };
         let uses_notify = seccomp.syscalls.iter().any(notifies);
+        if uses_notify && seccomp.listener_path.is_empty() {
+            let path = "linux.seccomp.listenerPath".to_owned();
+            return Err(SeccompError::invalid(
+                path,
+                "seccomp listenerPath is not set",
+            ));
+        }
         let flags = flags(seccomp, target, uses_notify, &mut skipped)?;
         Ok(Self {
             default_action,
@@ -76,7 +82,6 @@ fn action(
     errno: Option<u32>,
     target: &Target,
     (path, errno_path): (Path, Path),
-    skipped: &mut Vec<Skip>,
 ) -> Result<Action, SeccompError> {
     let unknown = || SeccompError::UnknownAction {
         path: path(),
@@ -95,13 +100,12 @@ fn action(
     let (action, limit) = match action {
         Action::Errno(_) => (Action::Errno(errno as u16), MAX_ERRNO),
         Action::Trace(_) => (Action::Trace(errno as u16), u16::MAX.into()),
+        // "When the action doesn't support an errno, the runtime MUST print an error and fail."
         _ => {
-            let reason = format!("{name} takes no errno");
-            skipped.push(Skip {
-                json_path: errno_path(),
-                reason,
-            });
-            return Ok(action);
+            return Err(SeccompError::invalid(
+                errno_path(),
+                format!("{name} takes no errno"),
+            ));
         }
     };
     if errno > limit {
@@ -147,7 +151,6 @@ fn rule(
         syscall.errno_ret,
         target,
         (&path, &errno_path),
-        skipped,
     )?;
     let mut calls = Vec::with_capacity(syscall.names.len());
     for (index, name) in syscall.names.iter().enumerate() {

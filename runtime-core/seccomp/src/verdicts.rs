@@ -26,6 +26,20 @@ pub(crate) struct Range {
     pub(crate) decision: NodeId,
 }
 
+impl Range {
+    pub(crate) fn new(start: u32, decision: NodeId) -> Self {
+        Self { start, decision }
+    }
+}
+
+/// What all numbers of an architecture get.
+pub(crate) struct Coverage {
+    /// By ascending start, the first at 0, neighbours different.
+    pub(crate) ranges: Vec<Range>,
+    /// For calls newer than the profile, if they get something of their own.
+    pub(crate) newer: Option<NodeId>,
+}
+
 /// No rule names the slot.
 const UNNAMED: u16 = 0;
 /// Slot values from here on are ladders, those below unconditional actions.
@@ -59,14 +73,12 @@ impl Verdicts {
         Ok(verdicts)
     }
 
-    /// The decisions by ascending number, neighbours merged; the first range starts at 0.
-    pub(crate) fn ranges(&self, graph: &mut Graph, default_action: Action) -> Vec<Range> {
+    /// The decisions by ascending number.
+    pub(crate) fn cover(&self, graph: &mut Graph, default_action: Action) -> Coverage {
         let default = graph.ret(default_action.value());
-        let newer = if self.newest.is_none() || default_action.lets_pass() {
-            default
-        } else {
-            graph.ret(Action::NOT_IMPLEMENTED.value())
-        };
+        let stubbed = self.newest.is_some() && !default_action.lets_pass();
+        let stub = stubbed.then(|| graph.ret(Action::NOT_IMPLEMENTED.value()));
+        let newer = stub.unwrap_or(default);
         let unconditional: Vec<_> = self
             .unconditional
             .iter()
@@ -103,7 +115,10 @@ impl Verdicts {
         if let Some(last) = named.max(beyond).checked_sub(1) {
             ranges.push(self.traits.number(last) + 1, newer);
         }
-        ranges.list
+        Coverage {
+            ranges: ranges.list,
+            newer: stub,
+        }
     }
 
     fn note_newest(&mut self, call: Syscall) {

@@ -20,7 +20,10 @@ pub struct Call {
 /// `AUDIT_ARCH_*` and byte order, from linux/audit.h.
 pub fn audit(arch: Arch) -> (u32, bool) {
     let elf = |machine: u32, wide: bool, little: bool| {
-        (machine | if wide { 1 << 31 } else { 0 } | if little { 1 << 30 } else { 0 }, little)
+        (
+            machine | if wide { 1 << 31 } else { 0 } | if little { 1 << 30 } else { 0 },
+            little,
+        )
     };
     let n32 = |little| (elf(8, true, little).0 | 0x2000_0000, little);
     match arch {
@@ -128,19 +131,39 @@ impl Oracle {
     pub fn start() -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/oracle.py");
         let mut command = Command::new("python3");
-        command.arg(script).args(std::env::var_os("TARE_LIBSECCOMP"));
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python3 is installed");
+        command
+            .arg(script)
+            .args(std::env::var_os("TARE_LIBSECCOMP"));
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3 is installed");
         let input = child.stdin.take().expect("piped");
         let output = BufReader::new(child.stdout.take().expect("piped"));
-        Self { child, input, output }
+        Self {
+            child,
+            input,
+            output,
+        }
     }
 
     /// None if the library is too old to know the architectures.
     pub fn ask(&mut self, profile: &Seccomp, native: Arch) -> Option<Reference> {
-        writeln!(self.input, "{}", json!({"profile": profile, "native": native.name()})).expect("the oracle reads");
+        writeln!(
+            self.input,
+            "{}",
+            json!({"profile": profile, "native": native.name()})
+        )
+        .expect("the oracle reads");
         let mut line = String::new();
-        self.output.read_line(&mut line).expect("the oracle answers");
-        assert!(!line.is_empty(), "the oracle ended: are python3 and libseccomp2 installed?");
+        self.output
+            .read_line(&mut line)
+            .expect("the oracle answers");
+        assert!(
+            !line.is_empty(),
+            "the oracle ended: are python3 and libseccomp2 installed?"
+        );
         let answer: Value = serde_json::from_str(&line).expect("JSON");
         let field = |name| answer.get(name).cloned().unwrap_or_default();
         if answer.get("foreign").is_some() {
@@ -167,17 +190,40 @@ impl Drop for Oracle {
 }
 
 fn decode(hex: &str, little: bool) -> Vec<Instruction> {
-    let bytes: Vec<u8> =
-        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect();
-    let short = |bytes: [u8; 2]| if little { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) };
-    let word = |bytes: [u8; 4]| if little { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) };
+    let bytes: Vec<u8> = (0..hex.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex"))
+        .collect();
+    let short = |bytes: [u8; 2]| {
+        if little {
+            u16::from_le_bytes(bytes)
+        } else {
+            u16::from_be_bytes(bytes)
+        }
+    };
+    let word = |bytes: [u8; 4]| {
+        if little {
+            u32::from_le_bytes(bytes)
+        } else {
+            u32::from_be_bytes(bytes)
+        }
+    };
     let instruction = |bytes: &[u8]| match *bytes {
         [a, b, jt, jf, c, d, e, f] => {
             let (code, k) = (short([a, b]), word([c, d, e, f]));
             // Where a jump is too long libseccomp copies the return, and on a little-endian machine it turns the
             // copy's operand round once too often for a big-endian one.
-            let turned = code == 0x06 && k & 0xFFFF != 0 && k & 0xFF00_0000 != 0x7F00_0000 && k >> 16 != 3 && k >> 16 != 5;
-            Instruction { code, jt, jf, k: if turned { k.swap_bytes() } else { k } }
+            let turned = code == 0x06
+                && k & 0xFFFF != 0
+                && k & 0xFF00_0000 != 0x7F00_0000
+                && k >> 16 != 3
+                && k >> 16 != 5;
+            Instruction {
+                code,
+                jt,
+                jf,
+                k: if turned { k.swap_bytes() } else { k },
+            }
         }
         _ => panic!("8 bytes an instruction"),
     };
