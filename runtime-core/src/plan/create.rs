@@ -260,15 +260,24 @@ impl<'a> Create<'a> {
             builder.host(HostOp::MakeFifos { exec, result }, "");
             (exec, result)
         });
-        for step in &self.cgroup.prepare {
-            builder.host(HostOp::Cgroup(step.clone()), step.json());
-        }
+        self.cgroups(true, builder);
         Handed {
             joined,
             root_tree,
             create_container,
             start_container,
             fifos,
+        }
+    }
+
+    /// Steps that need no pid. What isn't needed for the clone runs while the child makes its namespaces, the slowest part of a
+    /// start.
+    fn cgroups(&self, before_spawn: bool, builder: &mut Builder) {
+        for step in &self.cgroup.prepare {
+            let needed = self.cgroup.into_fd && matches!(step, tare_cgroup::Step::Make(_));
+            if needed == before_spawn {
+                builder.host(HostOp::Cgroup(step.clone()), step.json());
+            }
         }
     }
 
@@ -349,6 +358,7 @@ impl<'a> Create<'a> {
                 "linux.timeOffsets",
             );
         }
+        self.cgroups(false, builder);
         builder.barrier(Barrier::Namespaces);
     }
 
@@ -622,6 +632,7 @@ impl<'a> Create<'a> {
 
     fn end(&self, handed: &Handed, builder: &mut Builder) {
         builder.barrier(Barrier::Created);
+        process::host_limits(&self.process, self.place, builder);
         if self.options.pidfd_socket {
             builder.host(HostOp::PassPidfd, "");
         }

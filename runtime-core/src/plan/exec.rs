@@ -296,6 +296,7 @@ impl Exec<'_> {
 
     fn end(&self, builder: &mut Builder) {
         builder.barrier(Barrier::Created);
+        process::host_limits(self.program, self.place, builder);
         if self.options.pidfd_socket {
             builder.host(HostOp::PassPidfd, "");
         }

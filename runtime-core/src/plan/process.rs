@@ -248,42 +248,45 @@ pub(crate) enum Groups {
     Unknown,
 }
 
-/// The host's part, while the child waits in its namespaces: what only the outside may raise.
+/// The host's part, while the child waits in its namespaces: only the outside may lower the score of a process in a user namespace.
 pub(crate) fn host(process: &Decided, place: Place, builder: &mut Builder) {
-    if !(place.user_namespace && place.privileged) {
-        return;
-    }
-    for (index, limit) in process.rlimits.iter().enumerate() {
-        builder.host(HostOp::Rlimit(*limit), format!("process.rlimits[{index}]"));
-    }
-    if let Some(score) = process.oom_score {
+    if let (Some(score), true) = (process.oom_score, place.user_namespace && place.privileged) {
         builder.host(HostOp::OomScoreAdj(score), "process.oomScoreAdj");
+    }
+}
+
+/// The host's part when the child has opened its last file: a small limit must not stop what comes before the program.
+pub(crate) fn host_limits(process: &Decided, place: Place, builder: &mut Builder) {
+    if place.privileged {
+        for (index, limit) in process.rlimits.iter().enumerate() {
+            builder.host(HostOp::Rlimit(*limit), format!("process.rlimits[{index}]"));
+        }
     }
 }
 
 /// The child's limits and priorities, while it still has its rights.
 pub(crate) fn limits(process: &Decided, place: Place, proc: Slot, builder: &mut Builder) {
-    if !(place.user_namespace && place.privileged) {
+    if !place.privileged {
         for (index, limit) in process.rlimits.iter().enumerate() {
             builder.child(ChildOp::Rlimit(*limit), format!("process.rlimits[{index}]"));
         }
-        if let Some(score) = process.oom_score {
-            let op = ChildOp::WriteProc {
-                proc,
-                path: "self/oom_score_adj".to_owned(),
-                text: score.to_string(),
-            };
-            if place.privileged {
-                builder.child(op, "process.oomScoreAdj");
-            } else {
-                // A user may raise its score and not lower it; an engine's default must not stop a rootless container.
-                builder.child_or(
-                    op,
-                    &[EPERM, EACCES],
-                    ChildOp::Nothing,
-                    "process.oomScoreAdj",
-                );
-            }
+    }
+    if let (Some(score), false) = (process.oom_score, place.user_namespace && place.privileged) {
+        let op = ChildOp::WriteProc {
+            proc,
+            path: "self/oom_score_adj".to_owned(),
+            text: score.to_string(),
+        };
+        if place.privileged {
+            builder.child(op, "process.oomScoreAdj");
+        } else {
+            // A user may raise its score and not lower it; an engine's default must not stop a rootless container.
+            builder.child_or(
+                op,
+                &[EPERM, EACCES],
+                ChildOp::Nothing,
+                "process.oomScoreAdj",
+            );
         }
     }
     for (op, from) in &process.attributes {
