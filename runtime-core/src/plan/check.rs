@@ -2,7 +2,7 @@
 //!
 //! 1. Both lanes meet the same barriers in the same order. (`hooks` is in the host lane twice, around what it runs meanwhile.)
 //! 2. Every slot is filled once, before it is used; what the child inherits is filled before `Spawn`, and is first in number.
-//! 3. The child is non-dumpable before it joins a namespace.
+//! 3. The child is non-dumpable before it joins a namespace, and again before anybody there can see it.
 //! 4. After the filter only what it must leave allowed: with no_new_privs nothing but waiting, hooks and the exec; without it the
 //!    capabilities as well.
 //! 5. Paths beneath the root end with the root's becoming `/`; nothing privileged follows the change of ids but what it kept.
@@ -161,19 +161,27 @@ fn fill(filled: &mut [bool], slot: Slot) -> Result<(), Flaw> {
 }
 
 fn dumpable(plan: &Plan) -> Result<(), Flaw> {
-    let join = plan
-        .child
-        .iter()
-        .position(|step| matches!(step.op, ChildOp::Join { .. }));
-    let safe = plan
-        .child
-        .iter()
-        .position(|step| matches!(step.op, ChildOp::NonDumpable));
-    match (join, safe) {
-        (Some(join), Some(safe)) if safe < join => Ok(()),
-        (Some(_), _) => flaw("a namespace is joined by a process that can be traced"),
-        (None, _) => Ok(()),
+    let (mut safe, mut joined) = (false, false);
+    for step in &plan.child {
+        match &step.op {
+            ChildOp::NonDumpable => safe = true,
+            // It has to be dumpable for its own files in /proc, for as long as nobody else sees it.
+            ChildOp::BecomeRoot { .. } => safe = false,
+            ChildOp::Join { .. } => joined = true,
+            _ => {}
+        }
+        let seen = match &step.op {
+            ChildOp::Join { .. } | ChildOp::Fork | ChildOp::Barrier(Barrier::Placed) => joined,
+            _ => false,
+        };
+        if seen && !safe {
+            return flaw(format!(
+                "a process that can be traced would: {}",
+                plan.child_op_text(&step.op)
+            ));
+        }
     }
+    Ok(())
 }
 
 fn filter(plan: &Plan) -> Result<(), Flaw> {

@@ -145,7 +145,7 @@ fn alternatives_are_bounded() {
 fn joining_needs_a_process_that_cannot_be_traced() {
     broken(
         |plan| plan.child.retain(|step| step.op != ChildOp::NonDumpable),
-        "can be traced",
+        "a process that can be traced would: join network",
     );
 }
 

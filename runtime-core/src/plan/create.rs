@@ -164,6 +164,7 @@ impl<'a> Create<'a> {
         let builder_ref = &mut builder;
         let joined_user = self.prepare_joined(builder_ref);
         let paths = self.cgroup.paths.clone();
+        builder_ref.cgroup_paths(paths.clone());
         let context = mounts::Context {
             facts: self.facts,
             bundle: &self.options.bundle,
@@ -349,14 +350,18 @@ impl<'a> Create<'a> {
         if !unshared.is_empty() {
             builder.child(ChildOp::Unshare(unshared), "linux.namespaces");
         }
-        if self.namespaces.joins(Namespaces::PID) || unshared.has(Namespaces::PID) {
-            builder.child(ChildOp::Fork, "linux.namespaces");
-        }
         if self.namespaces.new.has(Namespaces::TIME) {
             builder.child(
                 ChildOp::TimeOffsets(self.namespaces.time_offsets.clone()),
                 "linux.timeOffsets",
             );
+        }
+        if self.place.user_namespace && !self.namespaces.joined.is_empty() {
+            // Becoming root made the process dumpable, so that its own files in /proc are its own; the last one is written.
+            builder.child(ChildOp::NonDumpable, "");
+        }
+        if self.namespaces.joins(Namespaces::PID) || unshared.has(Namespaces::PID) {
+            builder.child(ChildOp::Fork, "linux.namespaces");
         }
         self.cgroups(false, builder);
         builder.barrier(Barrier::Namespaces);
@@ -660,7 +665,7 @@ impl<'a> Create<'a> {
 const EPERM: i32 = 1;
 
 /// File descriptors that a plan may name.
-const MAX_SLOTS: usize = 4096;
+const MAX_SLOTS: usize = 1024;
 
 fn moves(
     linux: &Linux,

@@ -258,6 +258,8 @@ impl Exec<'_> {
                 instead,
                 "",
             );
+            // Becoming root made it dumpable.
+            builder.child(ChildOp::NonDumpable, "");
         }
         if self.target.namespaces.has(Namespaces::PID) {
             builder.child(ChildOp::Fork, "");
