@@ -16,6 +16,7 @@ impl Builder {
             child: Vec::new(),
             slots: Vec::new(),
             handed: Vec::new(),
+            cgroup_paths: Default::default(),
             skips: Vec::new(),
         };
         Self { plan }
@@ -91,6 +92,10 @@ impl Builder {
 
     pub(crate) fn skips(&mut self) -> &mut Vec<Skip> {
         &mut self.plan.skips
+    }
+
+    pub(crate) fn cgroup_paths(&mut self, paths: std::collections::BTreeMap<String, String>) {
+        self.plan.cgroup_paths = paths;
     }
 
     pub(crate) fn finish(self) -> Plan {

@@ -32,6 +32,8 @@ pub struct Plan {
     pub slots: Vec<SlotInfo>,
     /// Slots that the host fills before `Spawn` and the child inherits, in order.
     pub handed: Vec<Slot>,
+    /// The container's cgroup directories as planned: by controller on v1, under the empty name on v2.
+    pub cgroup_paths: std::collections::BTreeMap<String, String>,
     /// What the spec asks for and will not be done, with the reason.
     pub skips: Vec<Skip>,
 }
@@ -119,6 +121,10 @@ impl Barrier {
             Barrier::Created => "created",
             Barrier::Go => "go",
         }
+    }
+    /// Number on the control socket.
+    pub fn number(self) -> u32 {
+        self as u32 + 1
     }
     /// Whether the child tells the host.
     pub fn child_signals(self) -> bool {
