@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 pub(crate) mod delete;
+mod events;
 mod kill;
 mod pause;
 mod update;
