@@ -2,6 +2,10 @@
 use super::ir::{
     Alternative, Barrier, ChildOp, ChildStep, HostOp, HostStep, Plan, Skip, Slot, SlotInfo,
 };
+use crate::config::{At, ConfigError, invalid};
+
+/// Operations that `stage-init` takes in one program; an alternative counts for three.
+const MAX_OPS: usize = 4096;
 
 /// A plan in the making.
 pub(crate) struct Builder {
@@ -34,10 +38,6 @@ impl Builder {
         let number = u16::try_from(self.plan.slots.len()).unwrap_or(u16::MAX);
         self.plan.slots.push(SlotInfo { name: name.into() });
         Slot(number)
-    }
-
-    pub(crate) fn slots(&self) -> usize {
-        self.plan.slots.len()
     }
 
     pub(crate) fn host(&mut self, op: HostOp, from: impl Into<String>) {
@@ -98,7 +98,52 @@ impl Builder {
         self.plan.cgroup_paths = paths;
     }
 
-    pub(crate) fn finish(self) -> Plan {
-        self.plan
+    /// The plan, unless `stage-init` could not take it.
+    pub(crate) fn finish(self) -> Result<Plan, ConfigError> {
+        let slots = self.plan.slots.len();
+        if slots > tare_stage::SLOTS {
+            return invalid(format!(
+                "need {slots} file descriptors, and at most {} are passed",
+                tare_stage::SLOTS
+            ))
+            .field("mounts");
+        }
+        let ops: usize = self
+            .plan
+            .child
+            .iter()
+            .map(|step| if step.alternative.is_some() { 3 } else { 1 })
+            .sum();
+        if ops > MAX_OPS {
+            return invalid(format!(
+                "make a plan of {ops} operations, and at most {MAX_OPS} are run"
+            ))
+            .field("mounts");
+        }
+        Ok(self.plan)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stage_init_could_not_take_is_refused() {
+        let mut builder = Builder::new(String::new());
+        for _ in 0..=MAX_OPS / 3 {
+            builder.child_or(ChildOp::Nothing, &[1], ChildOp::Nothing, "");
+        }
+        let error = builder.finish().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "mounts: make a plan of 4098 operations, and at most 4096 are run"
+        );
+        let mut builder = Builder::new(String::new());
+        for _ in 0..=tare_stage::SLOTS {
+            builder.slot("");
+        }
+        let error = builder.finish().unwrap_err().to_string();
+        assert!(error.starts_with("mounts: need "), "{error}");
     }
 }

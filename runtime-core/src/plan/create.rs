@@ -6,10 +6,9 @@
 //! lies between runs while the child waits; the second lets the child go on.
 use super::builder::Builder;
 use super::facts::{HostFacts, PlanOptions, Verb};
-use super::ir::{Barrier, ChildOp, HostOp, Kind, MountAttr, Namespaces, Plan, Slot, Source};
-use super::mount_options::{NODEV, NOEXEC, NOSUID, RDONLY};
+use super::ir::{Barrier, ChildOp, HostOp, Namespaces, Plan, Slot};
 use super::namespaces::Joined;
-use super::process::{self, Groups, Inherited, NOTIFY_DIRECTORY, Place};
+use super::process::{self, Groups, Inherited, Place};
 use super::{
     cgroups, devices, hooks, mounts, namespaces, net_devices, rdt, rootfs, security, sysctl,
     user_maps,
@@ -39,31 +38,31 @@ pub fn plan(spec: &Spec, facts: &HostFacts, options: &PlanOptions) -> Result<Pla
 }
 
 /// Everything decided that both lanes draw on.
-struct Create<'a> {
-    spec: &'a Spec,
-    linux: &'a Linux,
-    hooks: &'a Hooks,
-    facts: &'a HostFacts,
-    options: &'a PlanOptions,
-    namespaces: namespaces::Decided,
-    maps: Option<user_maps::Decided>,
-    root: rootfs::Decided,
-    restricted: rootfs::Restricted,
-    nodes: Vec<devices::Node>,
-    sysctls: Vec<(String, String)>,
-    moves: Vec<HostOp>,
-    rdt: Option<HostOp>,
-    cgroup: tare_cgroup::Decision,
-    process: process::Decided,
-    security: security::Security,
-    label: &'a str,
-    place: Place,
-    entry: Entry,
+pub(super) struct Create<'a> {
+    pub(super) spec: &'a Spec,
+    pub(super) linux: &'a Linux,
+    pub(super) hooks: &'a Hooks,
+    pub(super) facts: &'a HostFacts,
+    pub(super) options: &'a PlanOptions,
+    pub(super) namespaces: namespaces::Decided,
+    pub(super) maps: Option<user_maps::Decided>,
+    pub(super) root: rootfs::Decided,
+    pub(super) restricted: rootfs::Restricted,
+    pub(super) nodes: Vec<devices::Node>,
+    pub(super) sysctls: Vec<(String, String)>,
+    pub(super) moves: Vec<HostOp>,
+    pub(super) rdt: Option<HostOp>,
+    pub(super) cgroup: tare_cgroup::Decision,
+    pub(super) process: process::Decided,
+    pub(super) security: security::Security,
+    pub(super) label: &'a str,
+    pub(super) place: Place,
+    pub(super) entry: Entry,
 }
 
 /// How the child gets into a new user and a new pid namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Entry {
+pub(super) enum Entry {
     /// Both are made by the clone itself, or there are none.
     Clone,
     /// The user namespace is joined: a new pid namespace must be made within it, by unshare and fork.
@@ -73,12 +72,12 @@ enum Entry {
 }
 
 /// Slots that the host fills for the child.
-struct Handed {
-    joined: Vec<Slot>,
-    root_tree: Option<Slot>,
-    create_container: Option<Slot>,
-    start_container: Option<Slot>,
-    fifos: Option<(Slot, Slot)>,
+pub(super) struct Handed {
+    pub(super) joined: Vec<Slot>,
+    pub(super) root_tree: Option<Slot>,
+    pub(super) create_container: Option<Slot>,
+    pub(super) start_container: Option<Slot>,
+    pub(super) fifos: Option<(Slot, Slot)>,
 }
 
 impl<'a> Create<'a> {
@@ -184,19 +183,12 @@ impl<'a> Create<'a> {
         let mut decided = mounts::decide(&self.spec.mounts, &context, builder_ref)?;
         mounts::prepare(&mut decided, &context, builder_ref)?;
         let handed = self.prepare_rest(joined_user.1, &context, builder_ref);
-        if builder_ref.slots() > MAX_SLOTS {
-            return invalid(format!(
-                "needs {} file descriptors and at most {MAX_SLOTS} are passed",
-                builder_ref.slots()
-            ))
-            .field("mounts");
-        }
         self.spawn(builder_ref);
         self.enter(&handed, builder_ref);
         self.host_places(builder_ref);
         builder_ref.barrier(Barrier::Placed);
         self.inside(&handed, &decided, &context, builder_ref)?;
-        Ok(builder.finish())
+        builder.finish()
     }
 
     /// Opens the namespaces to join. Returns the user namespace's slot, and all in the order of joining.
@@ -411,261 +403,9 @@ impl<'a> Create<'a> {
             builder.host(HostOp::WriteStateFiles, "hooks");
         }
     }
-
-    /// The child from its cgroups to its program, and the host to its records.
-    fn inside(
-        &self,
-        handed: &Handed,
-        decided: &[mounts::Decided<'_>],
-        context: &mounts::Context<'_>,
-        builder: &mut Builder,
-    ) -> Result<(), ConfigError> {
-        self.isolate(builder);
-        let (proc, null, root) = (
-            builder.slot("proc"),
-            builder.slot("null"),
-            builder.slot("root"),
-        );
-        builder.child(ChildOp::OpenProc(proc), "");
-        builder.child(ChildOp::OpenNull(null), "");
-        rootfs::begin(&self.root, root, handed.root_tree, builder);
-        mounts::emit(decided, context, root, builder);
-        self.notify(root, builder);
-        self.dev(decided, context, root, builder);
-        let slave = self.console(root, builder);
-        self.host_hooks(builder);
-        if let Some(state) = handed.create_container {
-            // Without variables of their own these get none; only startContainer hooks get the program's.
-            builder.child_steps(hooks::inside(
-                "createContainer",
-                &self.hooks.create_container,
-                state,
-                &[],
-            ));
-        }
-        if let Some(dest) = process::directory_to_make(&self.process.cwd).field("process.cwd")? {
-            builder.child(
-                ChildOp::Mkdir {
-                    root,
-                    dest,
-                    mode: 0o755,
-                },
-                "process.cwd",
-            );
-        }
-        mounts::finish(decided, root, builder);
-        rootfs::enter(&self.root, root, builder);
-        for (path, text) in &self.sysctls {
-            builder.child(
-                ChildOp::WriteProc {
-                    proc,
-                    path: path.clone(),
-                    text: text.clone(),
-                },
-                "linux.sysctl",
-            );
-        }
-        rootfs::restrict(&self.root, &self.restricted, null, builder);
-        match slave {
-            Some(slave) => builder.child(ChildOp::UseTty(slave), "process.terminal"),
-            None => builder.child(
-                ChildOp::OwnStdio {
-                    uid: self.process.ids.uid,
-                    null,
-                },
-                "process.user.uid",
-            ),
-        }
-        process::limits(&self.process, self.place, proc, builder);
-        security::labels(&self.security, proc, builder);
-        process::identity(&self.process, &self.security, self.place, builder);
-        builder.child(
-            ChildOp::CloseOnExecFrom(3_u32.saturating_add(self.options.preserve_fds)),
-            "",
-        );
-        security::confine(&self.security, builder);
-        self.end(handed, builder);
-        Ok(())
-    }
-
-    /// What is the container's own besides files.
-    fn isolate(&self, builder: &mut Builder) {
-        builder.child(ChildOp::Setsid, "");
-        if !self.options.no_new_keyring {
-            // Kernels without keyrings exist; nothing is shared then.
-            const ENOSYS: i32 = 38;
-            let join = ChildOp::JoinKeyring(format!("_ses.{}", self.options.id));
-            builder.child_or(join, &[ENOSYS], ChildOp::Nothing, "");
-        }
-        let new = self.namespaces.new;
-        if new.has(Namespaces::NETWORK) {
-            builder.child(ChildOp::LoopbackUp, "linux.namespaces");
-        }
-        if new.has(Namespaces::CGROUP) {
-            builder.child(ChildOp::Unshare(Namespaces::CGROUP), "linux.namespaces");
-        }
-        if !self.spec.hostname.is_empty() {
-            builder.child(ChildOp::Hostname(self.spec.hostname.clone()), "hostname");
-        }
-        if !self.spec.domainname.is_empty() {
-            builder.child(
-                ChildOp::Domainname(self.spec.domainname.clone()),
-                "domainname",
-            );
-        }
-    }
-
-    /// The service manager's notify socket, as a directory of the state directory.
-    fn notify(&self, root: Slot, builder: &mut Builder) {
-        if self.options.notify_socket.is_none() {
-            return;
-        }
-        let op = ChildOp::Bind {
-            root,
-            source: Source::Path(
-                self.options
-                    .state_dir
-                    .join("notify")
-                    .to_string_lossy()
-                    .into_owned(),
-            ),
-            dest: NOTIFY_DIRECTORY.to_owned(),
-            kind: Kind::Directory,
-            recursive: false,
-            attr: MountAttr {
-                set: RDONLY | NOSUID | NODEV | NOEXEC,
-                ..MountAttr::default()
-            },
-            idmap: None,
-        };
-        builder.child(op, "");
-    }
-
-    /// Nodes and links in /dev, unless the config brings a /dev of its own.
-    fn dev(
-        &self,
-        decided: &[mounts::Decided<'_>],
-        context: &mounts::Context<'_>,
-        root: Slot,
-        builder: &mut Builder,
-    ) {
-        if mounts::brings_dev(decided) {
-            if !self.linux.devices.is_empty() {
-                builder.skip(
-                    "linux.devices",
-                    "/dev is a bind mount, which has what it has",
-                );
-            }
-            return;
-        }
-        let bind = self.place.user_namespace || !context.facts.initial_userns;
-        for node in self.nodes.iter().filter(|node| node.path != "/dev/ptmx") {
-            builder.child_steps([devices::step(node, root, bind)]);
-        }
-        let links = [
-            ("/dev/ptmx", "pts/ptmx", true),
-            ("/dev/fd", "/proc/self/fd", false),
-            ("/dev/stdin", "/proc/self/fd/0", false),
-            ("/dev/stdout", "/proc/self/fd/1", false),
-            ("/dev/stderr", "/proc/self/fd/2", false),
-            ("/dev/core", "/proc/kcore", false),
-        ];
-        for (dest, target, replace) in links {
-            builder.child(
-                ChildOp::Symlink {
-                    root,
-                    dest: dest.to_owned(),
-                    target: target.to_owned(),
-                    replace,
-                },
-                "",
-            );
-        }
-    }
-
-    /// The terminal is opened on the container's own devpts, so that its name means the same inside; its master goes out.
-    fn console(&self, root: Slot, builder: &mut Builder) -> Option<Slot> {
-        let terminal = self.process.terminal()?;
-        let (master, slave) = (builder.slot("pty-master"), builder.slot("pty-slave"));
-        let uid = self.process.ids.uid;
-        let from = "process.terminal";
-        builder.child(
-            ChildOp::OpenPty {
-                root,
-                master,
-                slave,
-                rows: terminal.rows,
-                columns: terminal.columns,
-                uid,
-            },
-            from,
-        );
-        builder.child(ChildOp::BindConsole { root, slave }, from);
-        builder.child(
-            ChildOp::SendFd {
-                slot: master,
-                barrier: Barrier::Console,
-            },
-            from,
-        );
-        builder.host(HostOp::Barrier(Barrier::Console), from);
-        builder.host(HostOp::PassConsole, from);
-        Some(slave)
-    }
-
-    fn host_hooks(&self, builder: &mut Builder) {
-        if self.hooks.prestart.is_empty() && self.hooks.create_runtime.is_empty() {
-            return;
-        }
-        builder.barrier(Barrier::Hooks);
-        for (kind, list) in [
-            ("prestart", &self.hooks.prestart),
-            ("createRuntime", &self.hooks.create_runtime),
-        ] {
-            if !list.is_empty() {
-                builder.host(
-                    HostOp::RunHooks {
-                        kind: kind.to_owned(),
-                        hooks: list.clone(),
-                    },
-                    format!("hooks.{kind}"),
-                );
-            }
-        }
-        builder.host(HostOp::Barrier(Barrier::Hooks), "");
-    }
-
-    fn end(&self, handed: &Handed, builder: &mut Builder) {
-        builder.barrier(Barrier::Created);
-        process::host_limits(&self.process, self.place, builder);
-        if self.options.pidfd_socket {
-            builder.host(HostOp::PassPidfd, "");
-        }
-        builder.host(HostOp::WriteState, "");
-        if self.options.pid_file {
-            builder.host(HostOp::WritePidFile, "");
-        }
-        match handed.fifos {
-            Some((exec, result)) => builder.child(ChildOp::AwaitStart { exec, result }, ""),
-            None => builder.barrier(Barrier::Go),
-        }
-        if let Some(state) = handed.start_container {
-            let env = self.process.env();
-            builder.child_steps(hooks::inside(
-                "startContainer",
-                &self.hooks.start_container,
-                state,
-                env,
-            ));
-        }
-        builder.child(self.process.exec(), "process.args");
-    }
 }
 
 const EPERM: i32 = 1;
-
-/// File descriptors that a plan may name.
-const MAX_SLOTS: usize = 1024;
 
 fn moves(
     linux: &Linux,

@@ -66,7 +66,7 @@ pub fn plan_exec(
         place,
     };
     exec.write(affinity, &mut builder);
-    Ok(builder.finish())
+    builder.finish()
 }
 
 /// The maps that the config states are those of its user namespace, made or joined.

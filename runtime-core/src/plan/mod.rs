@@ -8,6 +8,7 @@ mod cgroup_mount;
 mod cgroups;
 mod check;
 mod create;
+mod create_child;
 mod devices;
 mod exec;
 pub mod facts;

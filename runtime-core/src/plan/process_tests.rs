@@ -12,7 +12,7 @@ fn decided(json: &str, inherited: &Inherited) -> Result<(Decided, Vec<String>), 
     let mut builder = Builder::new(String::new());
     let decided = decide(&process, &Linux::default(), None, inherited, &mut builder)?;
     let skips = builder
-        .finish()
+        .finish()?
         .skips
         .into_iter()
         .map(|skip| format!("{}: {}", skip.what, skip.reason))
@@ -177,7 +177,7 @@ fn personality() {
         };
         let mut builder = Builder::new(String::new());
         let decided = decide(&process, &linux, None, &QUIET, &mut builder)?;
-        Ok::<_, ConfigError>((decided.attributes, builder.finish().skips.len()))
+        Ok::<_, ConfigError>((decided.attributes, builder.finish()?.skips.len()))
     };
     assert_eq!(
         of(r#"{"personality":{"domain":"LINUX32","flags":["X"]}}"#).unwrap(),
