@@ -327,7 +327,7 @@ impl<'a> Create<'a> {
             Entry::UserAfterJoin => {
                 self.join(handed, builder);
                 builder.child(ChildOp::Unshare(Namespaces::USER), "linux.namespaces");
-                builder.barrier(Barrier::Namespaces);
+                builder.barrier(Barrier::Unmapped);
                 self.mapped(builder);
             }
         }

@@ -106,6 +106,8 @@ pub enum Barrier {
     Created,
     /// The host has recorded the container (`run` and `exec`): the child may go on to its program; the child waits.
     Go,
+    /// The child has made its user namespace itself (it had to join others first) and needs its maps; the host waits.
+    Unmapped,
 }
 
 impl Barrier {
@@ -120,6 +122,7 @@ impl Barrier {
             Barrier::Listener => "listener",
             Barrier::Created => "created",
             Barrier::Go => "go",
+            Barrier::Unmapped => "unmapped",
         }
     }
     /// Number on the control socket.
@@ -135,6 +138,7 @@ impl Barrier {
                 | Barrier::Console
                 | Barrier::Listener
                 | Barrier::Created
+                | Barrier::Unmapped
         )
     }
     /// Whether the child waits for the host.
