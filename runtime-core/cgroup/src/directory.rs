@@ -5,7 +5,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::io::Read;
 
-const DIRECTORY: OFlags = OFlags::RDONLY
+/// How every cgroup directory is opened.
+pub(crate) const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::CLOEXEC)
     .union(OFlags::NOFOLLOW);
@@ -90,6 +91,12 @@ impl Directory {
             Err(errno) => Err(Error::io("read", self.file(name), errno)),
         }
     }
+}
+
+/// Reads a file below a directory.
+pub(crate) fn read_at(directory: BorrowedFd<'_>, name: &str) -> Result<String, Errno> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    read_all(rustix::fs::openat(directory, name, flags, Mode::empty())?)
 }
 
 fn read_all(fd: OwnedFd) -> Result<String, Errno> {

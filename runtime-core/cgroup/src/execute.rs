@@ -4,7 +4,7 @@ use crate::handle::Saved;
 use crate::step::{Make, Missing, Setting};
 use crate::systemd::{Scope, unit};
 use crate::{Cgroup, Error, Skip, Step, devices, error::errno_name, remove};
-use rustix::fd::BorrowedFd;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 
@@ -24,6 +24,16 @@ pub struct Executor {
     /// Where systemd really put the scope, below the v2 or the `name=systemd` mount.
     scope_path: Option<String>,
     committed: bool,
+    existing: Option<Existing>,
+}
+
+/// Of an executor that joins a process to cgroups that are there.
+#[derive(Debug)]
+struct Existing {
+    cgroup: Cgroup,
+    below: BTreeMap<String, String>,
+    init: Option<i32>,
+    unified: Option<OwnedFd>,
 }
 
 #[derive(Debug)]
@@ -35,6 +45,28 @@ impl Executor {
     /// An executor that has done nothing.
     pub fn new() -> Executor {
         Executor::default()
+    }
+
+    /// An executor for a further process in a container's existing cgroups: it runs [`Step::Join`], whose labels are keys of
+    /// [`Saved::paths`], and has the v2 [`Executor::directory`]. `below` and `init` are as for [`Cgroup::join`].
+    ///
+    /// Errors: the v2 cgroup can't be opened.
+    pub fn existing(
+        cgroup: Cgroup,
+        below: BTreeMap<String, String>,
+        init: Option<i32>,
+    ) -> Result<Executor, Error> {
+        let unified = cgroup.directory(&below)?;
+        let existing = Existing {
+            cgroup,
+            below,
+            init,
+            unified,
+        };
+        let mut executor = Executor::new();
+        executor.existing = Some(existing);
+        executor.committed = true;
+        Ok(executor)
     }
 
     /// Runs one step. `pid` is the child's as the caller's pid namespace has it; place steps need it, the others don't read it.
@@ -56,7 +88,13 @@ impl Executor {
 
     /// The v2 cgroup's directory, for `CLONE_INTO_CGROUP`.
     pub fn directory(&self) -> Option<BorrowedFd<'_>> {
-        self.open.get("").map(|hierarchy| hierarchy.directory.fd())
+        let existing = self
+            .existing
+            .as_ref()
+            .and_then(|existing| existing.unified.as_ref());
+        existing
+            .map(AsFd::as_fd)
+            .or_else(|| self.open.get("").map(|hierarchy| hierarchy.directory.fd()))
     }
 
     /// Keeps what was made and hands it over.
@@ -270,6 +308,12 @@ impl Executor {
         pid: Option<i32>,
     ) -> Result<(), Error> {
         let pid = pid.ok_or_else(|| Error::io("join", "no pid given", Errno::INVAL))?;
+        if let Some(existing) = &self.existing {
+            let wanted = |controller: &str| labels.iter().any(|label| label == controller);
+            return existing
+                .cgroup
+                .join_some(pid, &existing.below, existing.init, wanted);
+        }
         for label in labels {
             if let Some(hierarchy) = self.open.get(label) {
                 join(

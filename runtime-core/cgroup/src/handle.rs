@@ -1,9 +1,9 @@
 //! The cgroups of an existing container: what is saved of them, and what can be done with them.
-use crate::directory::{Directory, read_path};
+use crate::directory::{Directory, read_at, read_path};
 use crate::execute::{join, write_settings};
 use crate::limits::{self, Current};
 use crate::systemd::{properties, unit};
-use crate::{Error, Layout, Manager, Mode, Refusal, Skip, layout::Hierarchy, remove};
+use crate::{Error, Layout, Manager, Mode, Refusal, Skip, layout::Hierarchy, remove, walk};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,7 +49,16 @@ impl Cgroup {
     pub fn pids(&self) -> Result<Vec<i32>, Error> {
         let mut pids = BTreeSet::new();
         if let Some(path) = self.process_path() {
-            collect_pids(path, &mut pids)?;
+            walk::each(path, |here| match read_at(here, "cgroup.procs") {
+                Ok(text) => {
+                    let all = text.lines().filter_map(|line| line.parse::<i32>().ok());
+                    pids.extend(all.filter(|pid| *pid > 0));
+                    Ok(())
+                }
+                // Gone, or a threaded cgroup, whose processes are listed in the domain above it.
+                Err(Errno::NOENT | Errno::NODEV | Errno::NOTSUP) => Ok(()),
+                Err(errno) => Err(errno),
+            })?;
         }
         Ok(pids.into_iter().collect())
     }
@@ -65,8 +74,24 @@ impl Cgroup {
         below: &BTreeMap<String, String>,
         init: Option<i32>,
     ) -> Result<(), Error> {
+        self.join_some(pid, below, init, |_| true)
+    }
+
+    /// [`Cgroup::join`] for the controllers that are wanted.
+    pub(crate) fn join_some(
+        &self,
+        pid: i32,
+        below: &BTreeMap<String, String>,
+        init: Option<i32>,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<(), Error> {
         let mut done = BTreeSet::new();
-        for (controller, path) in &self.saved.paths {
+        for (controller, path) in self
+            .saved
+            .paths
+            .iter()
+            .filter(|(controller, _)| wanted(controller))
+        {
             let sub = below
                 .get(controller)
                 .or_else(|| below.get(""))
@@ -312,21 +337,4 @@ fn below_path(path: &str, below: &str) -> Result<String, Error> {
         return Err(Refusal::new("cgroup", format!("bad sub cgroup path: {below}")).into());
     }
     Ok(format!("{path}/{below}"))
-}
-
-fn collect_pids(path: &str, pids: &mut BTreeSet<i32>) -> Result<(), Error> {
-    match read_path(&format!("{path}/cgroup.procs")) {
-        Ok(text) => pids.extend(
-            text.lines()
-                .filter_map(|line| line.parse::<i32>().ok())
-                .filter(|pid| *pid > 0),
-        ),
-        Err(Errno::NOENT | Errno::NODEV) => return Ok(()),
-        // A threaded cgroup lists its processes in the domain above it.
-        Err(Errno::NOTSUP) => {}
-        Err(errno) => return Err(Error::io("read", format!("{path}/cgroup.procs"), errno)),
-    }
-    remove::children(path)
-        .iter()
-        .try_for_each(|child| collect_pids(child, pids))
 }

@@ -26,7 +26,7 @@
 //!
 //! # What this crate does not do
 //! No unsafe code, no reading of the environment, no printing, no threads, no configuration files. Only `detect`, `directory`,
-//! `execute`, `handle`, `freeze`, `stats`, `events`, `remove`, `delegate` and `systemd::{bus, unit}` touch the system; all else is pure.
+//! `execute`, `handle`, `freeze`, `stats`, `events`, `walk`, `remove`, `delegate` and `systemd::{bus, unit}` touch the system; all else is pure.
 #![forbid(unsafe_code)]
 
 mod decide;
@@ -46,6 +46,7 @@ mod remove;
 pub mod stats;
 mod step;
 mod systemd;
+mod walk;
 
 pub use decide::{Decision, Manager, Request, decide};
 pub use devices::v1::Line as DeviceLine;

@@ -246,7 +246,7 @@ mod tests {
             "m0 hca_handle=5 hca_object=max\nm1 hca_handle=1\n",
         );
         check(
-            &rdma[0].limit,
+            rdma[0].limit,
             "RdmaCounts { hca_handles: 5, hca_objects: 4294967295 }",
         );
         check(rdma.len(), "1");

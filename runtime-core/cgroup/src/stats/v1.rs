@@ -6,8 +6,10 @@ use crate::{Cgroup, Error};
 /// cpuacct.stat counts in ticks of USER_HZ, 100 a second on every architecture.
 const NANOSECONDS_A_TICK: u64 = 10_000_000;
 
+type Part = fn(&Directory, &mut Stats) -> Result<(), Error>;
+
 pub(super) fn read(cgroup: &Cgroup, stats: &mut Stats) -> Result<(), Error> {
-    let parts: [(&str, fn(&Directory, &mut Stats) -> Result<(), Error>); 8] = [
+    let parts: [(&str, Part); 8] = [
         ("cpu", cpu),
         ("cpuacct", cpuacct),
         ("cpuset", cpuset),

@@ -98,7 +98,7 @@ fn memory(directory: &Directory, stats: &mut Stats) -> Result<(), Error> {
     if let Some(swap) = number("memory.swap.current")? {
         let limit = number("memory.swap.max")?.unwrap_or(u64::MAX);
         memory.swap = MemoryEntry {
-            limit: limit.checked_add(memory.usage.limit).unwrap_or(u64::MAX),
+            limit: limit.saturating_add(memory.usage.limit),
             usage: swap.saturating_add(memory.usage.usage),
             max: 0,
             failcnt: 0,
