@@ -112,11 +112,19 @@ impl Ladder {
     /// Puts a rule where libseccomp's tree would try it: higher arguments before lower ones, equalities before
     /// "less" before "greater", narrower ranges before wider ones, then first come first served. A rule that
     /// only narrows an earlier one is void; one that widens an earlier one replaces it.
-    pub(crate) fn add(&mut self, new: Rung) -> Result<(), Contradiction> {
+    /// `wide`: arguments have 64 bits, compared as two words.
+    pub(crate) fn add(&mut self, new: Rung, wide: bool) -> Result<(), Contradiction> {
         let mut at = 0;
+        // Rules that begin with the same tests stay together.
+        let mut shared = 0;
         while at < self.rungs.len() {
             let old = &self.rungs[at];
-            match relate(&new.conditions, &old.conditions) {
+            let now = shared_tests(&new.conditions, &old.conditions, wide);
+            if now < shared {
+                break;
+            }
+            shared = now;
+            match relate(&new.conditions, &old.conditions, wide) {
                 Relation::Earlier => break,
                 Relation::Later => at += 1,
                 Relation::Narrower => return Ok(()),
@@ -142,9 +150,9 @@ enum Relation {
     Wider,
 }
 
-fn relate(new: &[Condition], old: &[Condition]) -> Relation {
+fn relate(new: &[Condition], old: &[Condition], wide: bool) -> Relation {
     for (new, old) in new.iter().zip(old) {
-        match compare(new, old) {
+        match compare(new, old, wide) {
             Ordering::Less => return Relation::Earlier,
             Ordering::Greater => return Relation::Later,
             Ordering::Equal if new != old => return Relation::Later,
@@ -158,17 +166,49 @@ fn relate(new: &[Condition], old: &[Condition]) -> Relation {
     }
 }
 
+/// How many tests of one word two rules have in common before they part.
+fn shared_tests(new: &[Condition], old: &[Condition], wide: bool) -> usize {
+    let mut shared = 0;
+    for (new, old) in new.iter().zip(old) {
+        if new == old {
+            shared += 2;
+            continue;
+        }
+        let same_kind = match (new.operator.rank(), old.operator.rank()) {
+            (0, 0) => {
+                (new.operator == Operator::MaskedEqual) == (old.operator == Operator::MaskedEqual)
+            }
+            (new, old) => new != 0 && old != 0,
+        };
+        let upper = |condition: &Condition| {
+            (
+                condition.argument,
+                condition.mask >> 32,
+                condition.value >> 32,
+            )
+        };
+        return shared + usize::from(wide && same_kind && upper(new) == upper(old));
+    }
+    shared
+}
+
 /// `Less`: the new condition is tried before the old one. Equal without being the same: no preference.
-fn compare(new: &Condition, old: &Condition) -> Ordering {
+fn compare(new: &Condition, old: &Condition, wide: bool) -> Ordering {
+    let first_word = if wide { 32 } else { 0 };
     let by_kind = old
         .argument
         .cmp(&new.argument)
         .then(new.operator.rank().cmp(&old.operator.rank()));
     by_kind.then_with(|| match new.operator.rank() {
         0 => {
-            let same_test = (new.mask >> 32, new.operator == Operator::MaskedEqual)
-                == (old.mask >> 32, old.operator == Operator::MaskedEqual);
-            let high = (old.value >> 32).cmp(&(new.value >> 32));
+            let same_test = (
+                new.mask >> first_word,
+                new.operator == Operator::MaskedEqual,
+            ) == (
+                old.mask >> first_word,
+                old.operator == Operator::MaskedEqual,
+            );
+            let high = (old.value >> first_word).cmp(&(new.value >> first_word));
             if same_test {
                 high.then(old.value.cmp(&new.value))
             } else {

@@ -189,7 +189,7 @@ impl Verdicts {
             self.ladders.push(Ladder::default());
         }
         let ladder = &mut self.ladders[usize::from(*place - FIRST_LADDER)];
-        ladder.add(Rung { conditions, action })?;
+        ladder.add(Rung { conditions, action }, wide)?;
         if ladder.rungs.len() > MAX_INSTRUCTIONS {
             Err(Refusal::TooMany)
         } else {

@@ -244,13 +244,25 @@ fn verdicts_follow(profile: &Seccomp) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Rules whose order libseccomp keeps for certain: equalities, or one condition each.
+/// Rules whose order libseccomp keeps for certain: equalities, or one condition each. Not two inequalities, of which
+/// it tries one first for the upper half of the argument and the other for the lower; and not values of more than 32
+/// bits, with which its jumps between rules reload nothing.
 fn well_ordered(profile: &Seccomp, name: &str) -> bool {
-    let mut rules = profile
-        .syscalls
+    let named = |rule: &&SeccompSyscall| rule.names.iter().any(|listed| listed == name);
+    let rules: Vec<_> = profile.syscalls.iter().filter(named).collect();
+    let equality =
+        |arg: &SeccompArg| matches!(arg.op.as_str(), "SCMP_CMP_EQ" | "SCMP_CMP_MASKED_EQ");
+    let inequalities = rules
         .iter()
-        .filter(|rule| rule.names.iter().any(|listed| listed == name));
-    rules.all(|rule| rule.args.len() < 2)
+        .flat_map(|rule| &rule.args)
+        .filter(|arg| arg.op == "SCMP_CMP_NE")
+        .count();
+    let short = |arg: &SeccompArg| (arg.value | arg.value_two.unwrap_or(0)) >> 32 == 0;
+    inequalities < 2
+        && rules.iter().all(|rule| rule.args.iter().all(short))
+        && rules
+            .iter()
+            .all(|rule| rule.args.len() < 2 || rule.args.iter().all(equality))
 }
 
 fn arguments(seed: u64, salt: u64) -> [u64; 6] {
@@ -361,7 +373,7 @@ fn anything() -> impl Strategy<Value = Seccomp> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn verdicts_follow_from_the_rules(profile in profile()) {

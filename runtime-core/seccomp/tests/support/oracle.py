@@ -5,7 +5,7 @@ old to know an architecture.
 
 usage: oracle.py [LIBSECCOMP.SO]
 """
-import ctypes, json, os, sys
+import ctypes, json, os, signal, sys
 
 lib = ctypes.CDLL(sys.argv[1] if len(sys.argv) > 1 else 'libseccomp.so.2', use_errno=True)
 lib.seccomp_init.restype = ctypes.c_void_p
@@ -97,6 +97,8 @@ lib.seccomp_api_set(ctypes.c_uint(7))
 for line in sys.stdin:
     request = json.loads(line)
     profile, unknown = request['profile'], set()
+    # libseccomp 2.5 can loop for ever; the default action of the signal ends the process.
+    signal.alarm(3)
     archs = [request['native']]
     archs += [arch for arch in profile.get('architectures') or [] if arch not in archs]
     try:
