@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 
 pub(crate) mod delete;
 mod events;
+mod exec;
 mod kill;
 mod pause;
+mod start;
 mod update;
 
 pub use update::RdtUpdate;
@@ -35,9 +37,18 @@ impl Container {
         let record = match dir.read()? {
             Some(record) => record,
             // `create` is at its beginning, or was killed there, or `delete` was killed at its end.
-            None => Record { id: dir.id().to_owned(), ..Record::default() },
+            None => Record {
+                id: dir.id().to_owned(),
+                ..Record::default()
+            },
         };
-        Ok(Container { dir, record, child: None, console: None, warnings: Vec::new() })
+        Ok(Container {
+            dir,
+            record,
+            child: None,
+            console: None,
+            warnings: Vec::new(),
+        })
     }
 
     /// The id.
@@ -70,7 +81,8 @@ impl Container {
     pub fn status(&self) -> Result<Status, Error> {
         let record = &self.record;
         let has_pid = record.init_process_pid > 0;
-        let alive = has_pid && procfs::is_alive(record.init_process_pid, record.init_process_start)?;
+        let alive =
+            has_pid && procfs::is_alive(record.init_process_pid, record.init_process_start)?;
         let observed = Observed {
             has_pid,
             alive,
@@ -86,7 +98,9 @@ impl Container {
     /// # Errors
     /// As [`Container::status`].
     pub fn state(&self) -> Result<ContainerState, Error> {
-        Ok(self.record.container_state(self.status()?, self.dir.owner()?))
+        Ok(self
+            .record
+            .container_state(self.status()?, self.dir.owner()?))
     }
 
     /// Host pid of init as recorded; it may have ended.
@@ -100,10 +114,15 @@ impl Container {
     /// [`Error::NotRunning`] when it has.
     pub fn pidfd(&self) -> Result<OwnedFd, Error> {
         if let Some(child) = &self.child {
-            return child.try_clone().map_err(|error| Error::system("duplicate a pidfd", &error));
+            return child
+                .try_clone()
+                .map_err(|error| Error::system("duplicate a pidfd", &error));
         }
-        procfs::open(self.record.init_process_pid, self.record.init_process_start)?
-            .ok_or(Error::NotRunning { status: Status::Stopped })
+        procfs::open(self.record.init_process_pid, self.record.init_process_start)?.ok_or(
+            Error::NotRunning {
+                status: Status::Stopped,
+            },
+        )
     }
 
     /// Waits until init ends and reaps it. Only the process that created the container can.
@@ -127,7 +146,8 @@ impl Container {
     pub fn processes(&self) -> Result<Vec<i32>, Error> {
         let mut pids = self.cgroup().pids()?;
         let record = &self.record;
-        if pids.is_empty() && procfs::is_alive(record.init_process_pid, record.init_process_start)? {
+        if pids.is_empty() && procfs::is_alive(record.init_process_pid, record.init_process_start)?
+        {
             // Without a cgroup of its own only init is known.
             pids.push(record.init_process_pid);
         }
@@ -146,7 +166,8 @@ impl Container {
 
     /// Where to bind the socket that the container's `NOTIFY_SOCKET` leads to, when `create` was given the host's.
     pub fn notify_socket(&self) -> Option<PathBuf> {
-        (!self.record.tare.notify_socket.is_empty()).then(|| self.dir.path().join("notify/notify.sock"))
+        (!self.record.tare.notify_socket.is_empty())
+            .then(|| self.dir.path().join("notify/notify.sock"))
     }
 
     /// The container's cgroup.

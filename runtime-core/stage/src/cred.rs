@@ -4,6 +4,7 @@ use tare_sys::{Errno, Result, cred};
 
 /// The ids 0:0 of a new user namespace, now that it has maps; the ambient set served only the exec of this program.
 pub(crate) fn become_root(clear_groups: bool) -> Result<()> {
+    let dumpable = cred::is_dumpable();
     cred::set_gid(0)?;
     if clear_groups {
         cred::set_groups(&[])?;
@@ -16,8 +17,13 @@ pub(crate) fn become_root(clear_groups: bool) -> Result<()> {
     sets.inheritable = 0;
     sets.effective = sets.permitted;
     cred::set_capabilities(sets)?;
-    // An exec with changed credentials made the process non-dumpable, which gives its /proc files to the outer root.
-    cred::set_dumpable(true)
+    // A change of ids makes the process non-dumpable, which gives its /proc files to the outer root. Only what was dumpable
+    // becomes so again: a process that has joined a container stays closed to it (CVE-2016-9962).
+    if dumpable {
+        cred::set_dumpable(true)
+    } else {
+        Ok(())
+    }
 }
 
 /// A session keyring of its own; that the user may search it is a courtesy that older kernels or policies refuse.

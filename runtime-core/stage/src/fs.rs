@@ -20,14 +20,15 @@ pub(crate) fn open_proc() -> Result<Fd> {
     Ok(proc)
 }
 
-/// The host's /dev/null: character device 1:3.
+/// A detached mount of the host's /dev/null, character device 1:3: it outlives the old root.
 pub(crate) fn open_null() -> Result<Fd> {
     let null = open(Fd::CWD, c"/dev/null", flags::PATH | flags::NOFOLLOW, 0)?;
-    if fd::stat(null)?.is_char(1, 3) {
-        Ok(null)
-    } else {
-        Err(Errno::ENODEV)
+    if !fd::stat(null)?.is_char(1, 3) {
+        return Err(Errno::ENODEV);
     }
+    let mount = tare_sys::mount::clone_tree(null, c"", false)?;
+    fd::close(null);
+    Ok(mount)
 }
 
 /// This process's `/`.

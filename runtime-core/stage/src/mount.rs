@@ -232,9 +232,16 @@ pub(crate) fn mask(m: &mut Machine<'_>, path: &CStr, null: u16) -> Result<()> {
             }
         }
     } else {
-        let tree = sys::clone_tree(m.slot(null)?, c"", false)?;
-        sys::move_mount(tree, target)?;
-        fd::close(tree);
+        let null = m.slot(null)?;
+        if m.null_placed {
+            let tree = sys::clone_tree(null, c"", false)?;
+            sys::move_mount(tree, target)?;
+            fd::close(tree);
+        } else {
+            // A detached mount can't be cloned before Linux 6.15; once it has its first place it can.
+            sys::move_mount(null, target)?;
+            m.null_placed = true;
+        }
     }
     fd::close(target);
     Ok(())

@@ -18,7 +18,7 @@ pub const MAGIC: u32 = u32::from_ne_bytes(*b"TAR1");
 /// Words of the header.
 pub const HEADER: usize = 8; // read by `lower`
 /// Highest number of slots.
-pub const SLOTS: usize = 256;
+pub const SLOTS: usize = 1024;
 
 /// Header flags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

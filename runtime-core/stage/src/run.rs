@@ -20,6 +20,8 @@ pub(crate) struct Machine<'p> {
     pub executable: Option<&'p core::ffi::CStr>,
     /// The tmpfs that hides directories, once it is mounted.
     pub empty: Option<Fd>,
+    /// Whether the null device's detached mount has been moved to its first place.
+    pub null_placed: bool,
     /// Third word of a failure frame.
     pub detail: u32,
 }
@@ -49,6 +51,7 @@ pub fn run(program: Program<'_>, progress: &Progress) -> ! {
         report: control,
         executable: None,
         empty: None,
+        null_placed: false,
         detail: 0,
     };
     for (index, slot) in machine

@@ -36,7 +36,7 @@ pub struct Child {
 }
 
 /// Bytes of the child's stack between clone and exec.
-pub const STACK: usize = 32 * 1024;
+pub const STACK: usize = 64 * 1024;
 
 #[repr(C)]
 struct Shared<'a> {
@@ -181,4 +181,4 @@ fn prepare(launch: &Launch<'_>) -> Result<()> {
 }
 
 /// Most fds that a launch can hand over.
-pub const MAX_FDS: usize = 256;
+pub const MAX_FDS: usize = 1026;

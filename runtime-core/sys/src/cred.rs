@@ -102,6 +102,11 @@ pub fn set_dumpable(dumpable: bool) -> Result<()> {
     control(prctl::PR_SET_DUMPABLE, usize::from(dumpable), 0)
 }
 
+/// PR_GET_DUMPABLE: whether it is 1.
+pub fn is_dumpable() -> bool {
+    call!(__NR_prctl, prctl::PR_GET_DUMPABLE, 0, 0, 0, 0) == Ok(1)
+}
+
 /// prlimit64(2); pid 0 is the caller.
 pub fn set_limit(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<()> {
     let limit = raw::rlimit64 {

@@ -22,3 +22,9 @@ pub fn set_hostname(name: &CStr) -> Result<()> {
 pub fn set_domainname(name: &CStr) -> Result<()> {
     call!(__NR_setdomainname, name.as_ptr(), name.count_bytes()).map(drop)
 }
+
+/// NS_GET_NSTYPE: the CLONE_NEW* bit of a namespace file; ENOTTY for any other file.
+pub fn kind(fd: Fd) -> Result<u32> {
+    const NS_GET_NSTYPE: u32 = 0xb703;
+    call!(__NR_ioctl, fd.reg(), NS_GET_NSTYPE, 0).map(|kind| kind as u32)
+}

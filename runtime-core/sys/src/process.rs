@@ -179,3 +179,8 @@ pub fn now_ns() -> u64 {
     );
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
+
+/// pidfd_getfd(2): a copy of another process's fd, close-on-exec.
+pub fn take_fd(pidfd: Fd, number: i32) -> Result<Fd> {
+    call!(__NR_pidfd_getfd, pidfd.reg(), number, 0).map(Fd::of)
+}

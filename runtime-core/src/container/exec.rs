@@ -1,0 +1,120 @@
+//! `exec`: one more process in a running container, by its own shorter plan.
+use super::Container;
+use crate::create::own_namespaces;
+use crate::error::Error;
+use crate::lane::{self, JoinCgroup, Surroundings};
+use crate::plan::ExecTarget;
+use crate::plan::facts::{PlanOptions, Verb};
+use crate::{ExecOptions, Process, Status, probe};
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+impl Container {
+    /// Starts a process in the container; returns when its program has been executed.
+    ///
+    /// # Errors
+    /// [`Error::CannotExec`] when the container is stopped or (unless told otherwise) paused; [`Error::Config`] at paths below
+    /// `process`; [`Error::Program`]; [`Error::Step`].
+    pub fn exec(&self, options: ExecOptions) -> Result<Process, Error> {
+        match self.status()? {
+            Status::Paused if options.ignore_paused => {}
+            status @ (Status::Stopped | Status::Paused | Status::Creating) => {
+                return Err(Error::CannotExec { status });
+            }
+            _ => {}
+        }
+        let spec = self.spec()?;
+        let linux = spec.linux.clone().unwrap_or_default();
+        let facts = probe::facts(&spec)?;
+        let init = self.record.init_process_pid;
+        let labels: Vec<String> = self.record.cgroup_paths.keys().cloned().collect();
+        let target = ExecTarget {
+            pid: init,
+            namespaces: own_namespaces(&spec),
+            linux: &linux,
+            cgroups: &labels,
+            into_cgroup: self.record.cgroup_paths.contains_key("") && facts.kernel_at_least(5, 7),
+        };
+        let preserve_fds = options.preserve_fds + options.listen_fds.count;
+        let plan_options = PlanOptions {
+            id: self.id().to_owned(),
+            bundle: PathBuf::from(&self.record.tare.bundle),
+            verb: Verb::Run,
+            cgroup_manager: self.record.cgroup().manager,
+            rootless: self.record.rootless,
+            no_pivot: false,
+            no_new_keyring: false,
+            preserve_fds,
+            listen_fds: options.listen_fds.count,
+            console: options.console != crate::Console::None,
+            pidfd_socket: options.pidfd_socket.is_some(),
+            pid_file: options.pid_file.is_some(),
+            notify_socket: None,
+            state_dir: self.directory().to_owned(),
+        };
+        let plan = crate::plan::plan_exec(&options.process, &target, &facts, &plan_options)?;
+        crate::plan::check(&plan).map_err(|flaw| Error::Unsupported {
+            what: "run a plan that doesn't hold together (a fault of ours)".to_owned(),
+            why: flaw.to_string(),
+        })?;
+        let below = sub_cgroups(&options.cgroups);
+        let stdio = &options.stdio;
+        let around = Surroundings {
+            directory: None,
+            stdio: [&stdio.stdin, &stdio.stdout, &stdio.stderr]
+                .map(|fd| fd.as_ref().map(|fd| fd.as_fd())),
+            preserve_fds,
+            console: &options.console,
+            pidfd_socket: options.pidfd_socket.as_deref(),
+            pid_file: options.pid_file.as_deref(),
+            state: self.record.oci_state(Status::Running),
+            join: Some(JoinCgroup {
+                cgroup: self.cgroup(),
+                below: &below,
+                init,
+            }),
+        };
+        let outcome = lane::run(&plan, &around, &mut |_| Ok(()))?;
+        let pid = rustix::process::Pid::from_raw(outcome.pid).ok_or(Error::NotRunning {
+            status: Status::Stopped,
+        })?;
+        Ok(Process::new(
+            pid,
+            outcome.pidfd,
+            outcome.console,
+            outcome.warnings,
+        ))
+    }
+}
+
+/// `PATH`, or `CONTROLLER[,CONTROLLER]:PATH` on v1.
+fn sub_cgroups(given: &[String]) -> BTreeMap<String, String> {
+    let mut below = BTreeMap::new();
+    for text in given {
+        match text.split_once(':') {
+            Some((controllers, path)) => {
+                for controller in controllers.split(',') {
+                    below.insert(controller.to_owned(), path.to_owned());
+                }
+            }
+            None => {
+                below.insert(String::new(), text.clone());
+            }
+        }
+    }
+    below
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn sub_cgroups_by_controller_or_for_all() {
+        let below = super::sub_cgroups(&["cpu,memory:/a".to_owned(), "b".to_owned()]);
+        let seen: Vec<(&str, &str)> = below
+            .iter()
+            .map(|(k, v)| (k.as_str(), v.as_str()))
+            .collect();
+        assert_eq!(seen, [("", "b"), ("cpu", "/a"), ("memory", "/a")]);
+    }
+}

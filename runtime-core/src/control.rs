@@ -1,0 +1,61 @@
+//! The host's end of the control socket: frames in, barrier numbers out.
+use crate::error::Error;
+use rustix::io::Errno;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
+use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use tare_stage::report::{FRAME, Frame};
+
+/// What came.
+#[derive(Debug)]
+pub(crate) enum Received {
+    /// A frame, perhaps with an fd.
+    Frame(Frame, Option<OwnedFd>),
+    /// All of the child's ends are closed: it became the program, or is gone.
+    End,
+}
+
+/// Waits for one frame.
+pub(crate) fn receive(control: BorrowedFd<'_>) -> Result<Received, Error> {
+    let mut bytes = [0u8; FRAME];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let length = loop {
+        match recvmsg(
+            control,
+            &mut [IoSliceMut::new(&mut bytes)],
+            &mut ancillary,
+            RecvFlags::CMSG_CLOEXEC,
+        ) {
+            Ok(message) => break message.bytes,
+            Err(Errno::INTR) => {}
+            // A child that was killed with frames unread resets the socket.
+            Err(Errno::CONNRESET) => break 0,
+            Err(errno) => return Err(Error::system("read the control socket", errno)),
+        }
+    };
+    let fd = ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+        _ => None,
+    });
+    match bytes.get(..length).and_then(Frame::from_bytes) {
+        Some(frame) => Ok(Received::Frame(frame, fd)),
+        None if length == 0 => Ok(Received::End),
+        None => Err(Error::system(
+            "read the control socket: not a frame",
+            tare_sys::Errno::EPROTO,
+        )),
+    }
+}
+
+/// Lets the child go on. A child that is gone is told by the next `receive`.
+pub(crate) fn release(control: BorrowedFd<'_>, barrier: u32) -> Result<(), Error> {
+    loop {
+        match send(control, &barrier.to_ne_bytes(), SendFlags::NOSIGNAL) {
+            Ok(_) | Err(Errno::PIPE | Errno::CONNRESET) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(Error::system("write the control socket", errno)),
+        }
+    }
+}

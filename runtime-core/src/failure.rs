@@ -1,0 +1,230 @@
+//! What went wrong in a plan, in words: the step, the errno, for the container's program and hooks their own errors. Pure.
+use crate::error::{Error, ProgramError};
+use crate::plan::ir::{ChildOp, Plan};
+use crate::wait::ExitStatus;
+use tare_sys::Errno;
+
+/// A failed child step. `detail` is the third word of the failure frame.
+pub(crate) fn in_child_step(plan: &Plan, step: usize, errno: Errno, detail: u32) -> Error {
+    let of = plan.child.len();
+    let Some(failed) = plan.child.get(step) else {
+        return Error::Step {
+            step: step + 1,
+            of,
+            what: "an unknown step".to_owned(),
+            errno,
+            hint: None,
+        };
+    };
+    match &failed.op {
+        ChildOp::FindExecutable { candidates } => {
+            let program = program_of(plan);
+            let candidate = (detail as usize)
+                .checked_sub(1)
+                .and_then(|index| candidates.get(index))
+                .or(candidates.first());
+            program_error(&program, candidate.map_or("", String::as_str), errno)
+        }
+        ChildOp::Exec { .. } => execve_error(&program_of(plan), errno),
+        ChildOp::RunHook { path, kind, .. } => {
+            let kind = if kind == "startContainer" {
+                "startContainer"
+            } else {
+                "createContainer"
+            };
+            let index = plan.child[..step]
+                .iter()
+                .filter(|s| matches!(&s.op, ChildOp::RunHook { kind: k, .. } if k == kind))
+                .count();
+            Error::Hook {
+                kind,
+                index,
+                path: path.into(),
+                why: hook_words(errno, detail),
+            }
+        }
+        op => Error::Step {
+            step: step + 1,
+            of,
+            what: plan.child_text(failed),
+            errno,
+            hint: hint(op, errno, &failed.from),
+        },
+    }
+}
+
+/// A failed host step: errors that are bare system calls are told with the step.
+pub(crate) fn in_host_step(plan: &Plan, index: usize, error: Error) -> Error {
+    let text = |plan: &Plan| {
+        plan.host
+            .get(index)
+            .map(|step| plan.host_text(&step.op))
+            .unwrap_or_default()
+    };
+    match error {
+        Error::System { what, errno } => Error::Step {
+            step: index + 1,
+            of: plan.host.len(),
+            what: format!("host: {}: {what}", text(plan)),
+            errno,
+            hint: crate::hint::errno_hint(errno.get()).map(str::to_owned),
+        },
+        other => other,
+    }
+}
+
+/// The child ended without a word.
+pub(crate) fn child_died(plan: &Plan, step: usize, how: Option<ExitStatus>) -> Error {
+    let (how, hint) = match how {
+        Some(ExitStatus::Signaled(9)) => (
+            "was killed by signal 9".to_owned(),
+            Some("was it the out-of-memory killer? A memory limit of less than 1 MiB is too small for any program".to_owned()),
+        ),
+        Some(ExitStatus::Signaled(31)) => (
+            "was killed by signal 31 (SIGSYS)".to_owned(),
+            Some("linux.seccomp kills a call that the runtime needs after the filter: capset, prctl, read, write, execve".to_owned()),
+        ),
+        Some(ExitStatus::Signaled(signal)) => (format!("was killed by signal {signal}"), None),
+        Some(ExitStatus::Exited(status)) => (format!("exited with status {status}"), None),
+        None => ("is gone".to_owned(), None),
+    };
+    let what = plan
+        .child
+        .get(step)
+        .map(|failed| plan.child_text(failed))
+        .unwrap_or_default();
+    Error::ChildDied {
+        step: step + 1,
+        of: plan.child.len(),
+        what,
+        how,
+        hint,
+    }
+}
+
+/// Failure of the last step or of one before it, told by `start` from the record.
+pub(crate) fn in_tail(record: &crate::Record, op: u32, errno: Errno, detail: u32) -> Error {
+    let tail = &record.tare.tail;
+    let last = tail.iter().map(|step| step.op).max();
+    let Some(step) = tail.iter().find(|step| step.op == op as usize) else {
+        return Error::Step {
+            step: 0,
+            of: record.tare.steps,
+            what: "an unknown step".to_owned(),
+            errno,
+            hint: None,
+        };
+    };
+    if Some(step.op) == last {
+        return execve_error(&record.tare.program, errno);
+    }
+    if step.text.starts_with("hook") || step.text.starts_with("run hook") {
+        return Error::Hook {
+            kind: "startContainer",
+            index: tail
+                .iter()
+                .filter(|other| other.op < step.op && other.text.contains("hook"))
+                .count(),
+            path: step.text.clone().into(),
+            why: hook_words(errno, detail),
+        };
+    }
+    Error::Step {
+        step: step.step,
+        of: record.tare.steps,
+        what: step.text.clone(),
+        errno,
+        hint: None,
+    }
+}
+
+fn hook_words(errno: Errno, detail: u32) -> String {
+    match (errno, detail.checked_sub(1)) {
+        (Errno::ETIMEDOUT, _) => "took longer than its timeout and was killed".to_owned(),
+        (_, Some(status)) if status & 0x7f != 0 => format!("killed by signal {}", status & 0x7f),
+        (_, Some(status)) => match status >> 8 & 0xff {
+            127 => "exit status 127: missing, or its interpreter is".to_owned(),
+            126 => "exit status 126: can't be executed".to_owned(),
+            code => format!("exit status {code}"),
+        },
+        (errno, None) => errno.to_string(),
+    }
+}
+
+fn program_of(plan: &Plan) -> String {
+    plan.child
+        .iter()
+        .rev()
+        .find_map(|step| match &step.op {
+            ChildOp::Exec { args, .. } => args.first().cloned(),
+            _ => None,
+        })
+        .unwrap_or_default()
+}
+
+fn program_error(program: &str, candidate: &str, errno: Errno) -> Error {
+    let why = match errno {
+        Errno::ENOENT if !program.contains('/') => ProgramError::NotInPath,
+        Errno::ENOENT => ProgramError::Absent(candidate.to_owned()),
+        Errno::EACCES | Errno::EPERM => ProgramError::NotExecutable,
+        Errno::EISDIR => ProgramError::Directory,
+        Errno::ENOTDIR => ProgramError::NotADirectory(candidate.to_owned()),
+        other => ProgramError::Other(other),
+    };
+    Error::Program {
+        program: program.to_owned(),
+        why,
+    }
+}
+
+/// The file was found at `create`, so ENOENT here means its interpreter.
+fn execve_error(program: &str, errno: Errno) -> Error {
+    let why = match errno {
+        Errno::ENOENT => {
+            ProgramError::InterpreterAbsent("named by its first line or its ELF header".to_owned())
+        }
+        Errno::ENOEXEC => ProgramError::WrongFormat,
+        Errno::EACCES | Errno::EPERM => ProgramError::NotExecutable,
+        Errno::EISDIR => ProgramError::Directory,
+        other => ProgramError::Other(other),
+    };
+    Error::Program {
+        program: program.to_owned(),
+        why,
+    }
+}
+
+/// What to do about the mistakes that people make most, by operation and errno.
+fn hint(op: &ChildOp, errno: Errno, from: &str) -> Option<String> {
+    let text = match (op, errno) {
+        (ChildOp::BindRoot { .. }, Errno::ENOENT | Errno::ENOTDIR) => {
+            "root.path must be a directory, absolute or relative to the bundle; unpack the image there first".to_owned()
+        }
+        (ChildOp::Bind { source, .. }, Errno::ENOENT) => match source {
+            crate::plan::ir::Source::Path(path) => format!("the mount's source {path} is missing on the host; make it or fix {from}"),
+            crate::plan::ir::Source::Slot(_) => format!("fix {from}"),
+        },
+        (ChildOp::Bind { .. }, Errno::ENOTDIR | Errno::EISDIR) => {
+            "a directory can only be mounted on a directory, and a file on a file".to_owned()
+        }
+        (ChildOp::Mount { fstype, .. }, Errno::ENODEV) => format!("this kernel has no filesystem {fstype:?} (is its module loaded?)"),
+        (ChildOp::Mount { .. }, Errno::EPERM) => {
+            "a user namespace may mount this only with namespaces of its own (proc needs pid, sysfs needs network) and none of the host's masked".to_owned()
+        }
+        (ChildOp::Mount { .. }, Errno::EINVAL) => format!("the filesystem refuses an option or its value; see {from} and dmesg"),
+        (ChildOp::Mount { .. }, Errno::ELOOP | Errno::ENOTDIR) => "the destination must not be a symlink and must be a directory".to_owned(),
+        (ChildOp::WriteProc { .. }, Errno::ENOENT) => "this kernel does not have the setting".to_owned(),
+        (ChildOp::WriteProc { .. }, Errno::EINVAL) => "the kernel refuses the value".to_owned(),
+        (ChildOp::Unshare(_), Errno::ENOSPC) => "raise the limit in /proc/sys/user/max_*_namespaces".to_owned(),
+        (ChildOp::Unshare(_) | ChildOp::Join { .. }, Errno::EPERM) => {
+            "this needs root, or a user namespace in linux.namespaces".to_owned()
+        }
+        (ChildOp::Rlimit(_), Errno::EPERM) => "raising a hard limit needs CAP_SYS_RESOURCE; lower it in process.rlimits".to_owned(),
+        (ChildOp::Groups(_), Errno::EPERM) => "setgroups is denied in this user namespace; leave process.user.additionalGids empty".to_owned(),
+        (ChildOp::Ids { .. }, Errno::EINVAL) => "the id has no mapping in the container's user namespace".to_owned(),
+        (ChildOp::Chdir { .. }, _) => "process.cwd must be a directory that process.user may enter".to_owned(),
+        (ChildOp::Seccomp { .. }, Errno::EINVAL) => "the kernel refuses the filter or one of linux.seccomp.flags".to_owned(),
+        _ => return crate::hint::errno_hint(errno.get()).map(str::to_owned),
+    };
+    Some(text)
+}
