@@ -1,8 +1,9 @@
 //! A process that was put into a running container.
 use crate::error::Error;
 use crate::wait::{ExitStatus, wait_child};
+use crate::{Signal, Status};
 use rustix::process::Pid;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// A process started by `Container::exec`, a child of the calling process. Dropping it neither kills nor reaps it.
 #[derive(Debug)]
@@ -42,6 +43,21 @@ impl Process {
         self.pidfd
             .try_clone()
             .map_err(|error| Error::system("duplicate a pidfd", &error))
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`] when it has ended.
+    pub fn kill(&self, signal: Signal) -> Result<(), Error> {
+        let fd = tare_sys::Fd::new(self.pidfd.as_raw_fd());
+        match tare_sys::signal::send(fd, signal.number().unsigned_abs()) {
+            Ok(()) => Ok(()),
+            Err(tare_sys::Errno::ESRCH) => Err(Error::NotRunning {
+                status: Status::Stopped,
+            }),
+            Err(errno) => Err(Error::system(format!("send {signal}"), errno)),
+        }
     }
 
     /// Waits until it ends and reaps it.
