@@ -5,6 +5,7 @@ mod control;
 mod create;
 mod error;
 mod failure;
+mod features;
 mod hint;
 mod hook;
 mod id_maps;
@@ -31,6 +32,7 @@ mod wait;
 
 pub use container::{Container, RdtUpdate};
 pub use error::{Errno, Error, ErrorKind, ProgramError};
+pub use features::features;
 pub use options::{Console, CreateOptions, ExecOptions, ListenFds, Stdio};
 pub use process::Process;
 pub use runtime::{Listing, Runtime};
