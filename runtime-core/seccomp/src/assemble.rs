@@ -1,13 +1,15 @@
 //! Assembly from the end backwards: every jump goes to code that is already placed.
+use crate::graph::WordHasher;
 use crate::program::{Instruction, code};
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 
 /// The program under construction, last instruction first.
 #[derive(Default)]
 pub(crate) struct Assembler {
     reversed: Vec<Instruction>,
     /// The nearest `return` of each value.
-    returns: HashMap<u32, Label>,
+    returns: HashMap<u32, Label, BuildHasherDefault<WordHasher>>,
 }
 
 /// A place in the program, counted from its end: the instruction at `reversed[label - 1]`.

@@ -48,13 +48,19 @@ impl Comparison {
 }
 
 /// All nodes, children first.
-#[derive(Default)]
 pub(crate) struct Graph {
     nodes: Vec<Node>,
     known: HashMap<Node, NodeId, BuildHasherDefault<WordHasher>>,
 }
 
 impl Graph {
+    pub(crate) fn new() -> Self {
+        // Room for a profile like docker's on three architectures.
+        let nodes = Vec::with_capacity(512);
+        let known = HashMap::with_capacity_and_hasher(512, BuildHasherDefault::default());
+        Self { nodes, known }
+    }
+
     pub(crate) fn ret(&mut self, value: u32) -> NodeId {
         self.shared(Node::Return(value))
     }
@@ -89,7 +95,7 @@ impl Graph {
 /// Multiplicative hashing of words: the keys are small integers and no one can profit from collisions beyond the
 /// few thousand nodes a filter may have.
 #[derive(Default)]
-struct WordHasher(u64);
+pub(crate) struct WordHasher(u64);
 
 impl Hasher for WordHasher {
     fn write(&mut self, bytes: &[u8]) {

@@ -73,35 +73,77 @@ pub(crate) fn join_x32(
     ranges.dedup_by_key(|range| range.decision);
 }
 
-/// A balanced search; a lone number between equal neighbours takes one comparison.
+/// A search that halves the numbers rather than the ranges, because the kernel asks for every number once. Wide ranges
+/// count as [`WIDE`], since real numbers end a little above the last name. A lone number between equal neighbours
+/// takes one comparison.
+struct Search<'a> {
+    graph: &'a mut Graph,
+    ranges: &'a [Range],
+    /// Weight of all ranges before each.
+    before: Vec<u32>,
+}
+
+const WIDE: u32 = 16;
+
 fn search(graph: &mut Graph, ranges: &[Range]) -> NodeId {
-    let number = |comparison, value, yes, no| Test {
-        offset: OFFSET_NUMBER,
-        mask: u32::MAX,
-        comparison,
-        value,
-        yes,
-        no,
-    };
-    match ranges {
-        [] => graph.ret(0),
-        [only] => only.decision,
-        [before, lone, after]
-            if before.decision == after.decision && after.start - lone.start == 1 =>
+    let mut before = Vec::with_capacity(ranges.len() + 1);
+    let mut weight = 0;
+    for (index, range) in ranges.iter().enumerate() {
+        before.push(weight);
+        let end = ranges.get(index + 1).map_or(u32::MAX, |next| next.start);
+        weight += (end - range.start).min(WIDE);
+    }
+    before.push(weight);
+    Search {
+        graph,
+        ranges,
+        before,
+    }
+    .between(0, ranges.len())
+}
+
+impl Search<'_> {
+    /// The decision among the ranges `first..end`, at least one.
+    fn between(&mut self, first: usize, end: usize) -> NodeId {
+        let ranges = &self.ranges[first..end];
+        if let [only] = ranges {
+            return only.decision;
+        }
+        if let [before, lone, after] = ranges
+            && before.decision == after.decision
+            && after.start - lone.start == 1
         {
-            graph.test(number(
-                Comparison::Equal,
-                lone.start,
-                lone.decision,
-                after.decision,
-            ))
+            return self.test(Comparison::Equal, lone.start, lone.decision, after.decision);
         }
-        _ => {
-            let (lower, upper) = ranges.split_at(ranges.len() / 2);
-            let start = upper[0].start;
-            let (yes, no) = (search(graph, upper), search(graph, lower));
-            graph.test(number(Comparison::GreaterOrEqual, start, yes, no))
-        }
+        let middle = self.middle(first, end);
+        let (yes, no) = (self.between(middle, end), self.between(first, middle));
+        self.test(
+            Comparison::GreaterOrEqual,
+            self.ranges[middle].start,
+            yes,
+            no,
+        )
+    }
+
+    fn middle(&self, first: usize, end: usize) -> usize {
+        let half = self.before[first].midpoint(self.before[end]);
+        let inner = &self.before[first + 1..end];
+        let above = inner
+            .partition_point(|&weight| weight < half)
+            .min(inner.len() - 1);
+        let closer = above > 0 && half - inner[above - 1] < inner[above].abs_diff(half);
+        first + 1 + above - usize::from(closer)
+    }
+
+    fn test(&mut self, comparison: Comparison, value: u32, yes: NodeId, no: NodeId) -> NodeId {
+        self.graph.test(Test {
+            offset: OFFSET_NUMBER,
+            mask: u32::MAX,
+            comparison,
+            value,
+            yes,
+            no,
+        })
     }
 }
 

@@ -53,7 +53,7 @@ pub const MAX_INSTRUCTIONS: usize = 4096;
 /// profiles too large for the kernel; each with its path in config.json.
 pub fn compile(seccomp: &Seccomp, target: &Target) -> Result<Filter, SeccompError> {
     let profile = Profile::read(seccomp, target)?;
-    let mut graph = Graph::default();
+    let mut graph = Graph::new();
     let unlisted = graph.ret(Action::KillThread.value());
     let default = graph.ret(profile.default_action.value());
 
