@@ -10,7 +10,8 @@ logs=$target/gate
 failed=() summary=() passed=0 failures=0 skipped=0
 mkdir -p "$logs"
 
-# step NAME KIND COMMAND...: KIND says what the output counts: `check` nothing, `cargo` libtest's lines, `plain` a last line.
+# step NAME KIND COMMAND...: KIND says what the output counts: `check` nothing, `cargo` libtest's lines and
+# the goldens', `plain` a last line.
 step() {
   local name=$1 kind=$2 begin=$SECONDS status=0 counts
   shift 2
@@ -41,7 +42,7 @@ step() {
 # Prints "PASSED FAILED SKIPPED" as a log has them.
 count() {
   case $1 in
-    cargo) awk '/^test result: / { p += $4; f += $6; s += $8 } END { print p + 0, f + 0, s + 0 }' "$2" ;;
+    cargo) awk '/^test result: / { p += $4; f += $6; s += $8 } /^[0-9]+ goldens, [0-9]+ differ$/ { p += $1 - $3; f += $3 } END { print p + 0, f + 0, s + 0 }' "$2" ;;
     plain) awk '/^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$/ { p += $1; f += $3; s += $5 } END { print p + 0, f + 0, s + 0 }' "$2" ;;
     *) echo 0 0 0 ;;
   esac
