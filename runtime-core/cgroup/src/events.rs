@@ -141,8 +141,15 @@ fn v2(directory: &Directory) -> Result<OomWatch, Error> {
     let fd = inotify::init(flags).map_err(|errno| Error::io("make", "inotify", errno))?;
     for file in ["memory.events", "cgroup.events"] {
         let path = directory.file(file);
-        inotify::add_watch(&fd, &path, inotify::WatchFlags::MODIFY)
-            .map_err(|errno| Error::io("watch", path, errno))?;
+        inotify::add_watch(&fd, &path, inotify::WatchFlags::MODIFY).map_err(
+            |errno| match errno {
+                Errno::NOENT => Error::NoController {
+                    what: "events",
+                    controller: "memory",
+                },
+                errno => Error::io("watch", path, errno),
+            },
+        )?;
     }
     let kills = count(
         &directory

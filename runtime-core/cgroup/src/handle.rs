@@ -1,6 +1,7 @@
 //! The cgroups of an existing container: what is saved of them, and what can be done with them.
+use crate::apply::write_settings;
 use crate::directory::{Directory, read_at, read_path};
-use crate::execute::{join, write_settings};
+use crate::execute::join;
 use crate::limits::{self, Current};
 use crate::systemd::{properties, unit};
 use crate::{Error, Layout, Manager, Mode, Refusal, Skip, layout::Hierarchy, remove, walk};

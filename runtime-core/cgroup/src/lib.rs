@@ -26,9 +26,10 @@
 //!
 //! # What this crate does not do
 //! No unsafe code, no reading of the environment, no printing, no threads, no configuration files. Only `detect`, `directory`,
-//! `execute`, `handle`, `freeze`, `stats`, `events`, `walk`, `remove`, `delegate` and `systemd::{bus, unit}` touch the system; all else is pure.
+//! `apply`, `execute`, `handle`, `freeze`, `stats`, `events`, `walk`, `remove`, `delegate` and `systemd::{bus, unit}` touch the system; all else is pure.
 #![forbid(unsafe_code)]
 
+mod apply;
 mod decide;
 mod delegate;
 mod detect;

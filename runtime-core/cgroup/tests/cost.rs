@@ -1,5 +1,7 @@
-//! What docker's default cgroups cost on this host, and how many of these microseconds are the kernel's: the same system calls
-//! with no library around them, interleaved. Run as root, in release mode.
+//! docker's default cgroups cost at most 1.3 times what the kernel takes for the same system calls with no library around them.
+//!
+//! Interleaved rounds, lower quartiles: what counts is the work, not what else the machine does.
+//! With debug assertions the compiler's own checks are measured too, so the bound is looser.
 use rustix::fs::{Mode, OFlags};
 use std::time::{Duration, Instant};
 use tare_cgroup::{DeviceRules, Executor, Layout, Manager, Request, Step, decide};
@@ -7,14 +9,16 @@ use tare_cgroup::{DeviceRules, Executor, Layout, Manager, Request, Step, decide}
 const DOCKER: &str = r#"{"devices":[{"allow":false,"access":"rwm"},{"allow":true,"type":"c","major":5,"minor":1,"access":"rwm"}],
     "memory":{"limit":268435456},"cpu":{"quota":100000,"period":100000},"pids":{"limit":100}}"#;
 const ROUNDS: usize = 200;
+const MOST: f64 = if cfg!(debug_assertions) { 2.0 } else { 1.3 };
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let resources = serde_json::from_str(DOCKER)?;
+#[test]
+fn the_steps_cost_little_more_than_their_system_calls() {
+    let resources = serde_json::from_str(DOCKER).unwrap();
     let mut times = [const { Vec::new() }; 4];
     for round in 0..ROUNDS {
-        let path = format!("/tare-cost-{}-{round}", std::process::id());
+        let path = format!("/tare-test-{}-cost-{round}", std::process::id());
         let start = Instant::now();
-        let layout = Layout::detect()?;
+        let layout = Layout::detect().unwrap();
         times[0].push(start.elapsed());
         let start = Instant::now();
         let request = Request {
@@ -23,43 +27,35 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             resources: Some(&resources),
             ..Request::default()
         };
-        let decision = decide(&layout, &request)?;
+        let decision = decide(&layout, &request).unwrap();
         times[1].push(start.elapsed());
         let start = Instant::now();
         let mut executor = Executor::new();
         for step in &decision.prepare {
-            executor.run(step, None)?;
+            executor.run(step, None).unwrap();
         }
         times[2].push(start.elapsed());
-        executor.commit(&decision, Manager::Cgroupfs).destroy()?;
+        executor
+            .commit(&decision, Manager::Cgroupfs)
+            .destroy()
+            .unwrap();
         let start = Instant::now();
-        bare(&decision.prepare)?;
+        bare(&decision.prepare).unwrap();
         times[3].push(start.elapsed());
         for path in decision.paths.values() {
-            rustix::fs::rmdir(path)?;
+            rustix::fs::rmdir(path).unwrap();
         }
     }
-    for (what, times) in [
-        "detect",
-        "decide",
-        "run the steps",
-        "the same system calls bare",
-    ]
-    .iter()
-    .zip(&mut times)
-    {
+    let [detect, decide, steps, bare] = times.map(|mut times| {
         times.sort_unstable();
-        println!(
-            "{:>9.1} us  {what} (median; least {:.1})",
-            micros(times[ROUNDS / 2]),
-            micros(times[0])
-        );
-    }
-    Ok(())
-}
-
-fn micros(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e6
+        times[ROUNDS / 4]
+    });
+    println!(
+        "detect {detect:?}, decide {decide:?}, steps {steps:?}, the same system calls bare {bare:?}"
+    );
+    assert!(detect < Duration::from_millis(1), "detect {detect:?}");
+    let ratio = steps.as_secs_f64() / bare.as_secs_f64();
+    assert!(ratio < MOST, "{ratio:.2} times the bare cost");
 }
 
 /// mkdir and open of each cgroup, open, write and close of each file, by absolute path as a C program would.
