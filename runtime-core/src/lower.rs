@@ -305,6 +305,7 @@ fn put(op: &ChildOp, writer: &mut Writer) -> Result<(), &'static str> {
         }
         ChildOp::Ids { uid, gid } => writer.op(&Op::Ids { uid: *uid, gid: *gid }),
         ChildOp::Chdir { path, create } => { let path = c(path)?; writer.op(&Op::Chdir { path: &path, create: *create }) }
+        ChildOp::FindHome(uid) => writer.op(&Op::FindHome { uid: *uid }),
         ChildOp::FindExecutable { candidates } => {
             let (bytes, count) = strings(candidates.iter().map(String::as_str))?;
             writer.op(&Op::FindExecutable { candidates: List::new(&bytes, count) })

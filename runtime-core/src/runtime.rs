@@ -94,6 +94,13 @@ impl Runtime {
     /// As [`Container::delete`]; without `force` also those of [`Runtime::load`].
     pub fn delete(&self, id: &str, force: bool) -> Result<Vec<Error>, Error> {
         match self.load(id) {
+            // A `create` was killed before it wrote its record: what it made follows from the configuration that it kept.
+            Ok(container) if container.record.init_process_pid == 0 => {
+                if !force && container.status()? == Status::Creating {
+                    return Err(Error::Busy { id: id.to_owned() });
+                }
+                crate::container::delete::wreck(container.dir, &self.cgroup_manager)
+            }
             Ok(container) => match container.delete(force) {
                 Err(Error::NotFound { .. }) if force => Ok(Vec::new()),
                 other => other,

@@ -701,6 +701,8 @@ pub enum ChildOp {
         /// Whether a missing directory is made.
         create: bool,
     },
+    /// The home directory of a uid in the container's own passwd file, for the program's empty `HOME=`; `/` if it says nothing.
+    FindHome(u32),
     /// Pick the first candidate that is a file this user may execute.
     FindExecutable {
         /// Paths to try, in order.

@@ -310,6 +310,9 @@ pub(crate) fn identity(
         },
         "process.cwd",
     );
+    if process.env.iter().any(|entry| entry == "HOME=") {
+        builder.child(ChildOp::FindHome(process.ids.uid), "process.env");
+    }
     if process.keep_groups {
         if !process.ids.groups.is_empty() {
             builder.skip(

@@ -147,6 +147,7 @@ fn simple(op: &ChildOp, names: &Names<'_>, out: &mut String) -> std::fmt::Result
                 if *create { ", made if absent" } else { "" }
             )
         }
+        ChildOp::FindHome(uid) => write!(out, "find home of uid {uid}"),
         ChildOp::FindExecutable { candidates } => {
             write!(out, "find executable [{}]", words(candidates))
         }

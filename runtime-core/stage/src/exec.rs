@@ -63,9 +63,10 @@ pub(crate) fn find<'p>(m: &mut Machine<'p>, candidates: List<'p>) -> Result<()> 
 /// execve of what [`find`] chose.
 pub(crate) fn become_program(m: &mut Machine<'_>, args: Table, env: Table) -> Result<()> {
     let program = m.executable.ok_or(Errno::ENOENT)?;
-    let (args, env) = (
-        m.program.table(args).ok_or(Errno::EFAULT)?,
-        m.program.table(env).ok_or(Errno::EFAULT)?,
-    );
+    let args = m.program.table(args).ok_or(Errno::EFAULT)?;
+    let env = match m.env {
+        Some(env) => env,
+        None => m.program.table(env).ok_or(Errno::EFAULT)?,
+    };
     Err(tare_sys::process::execute(program, args, env))
 }

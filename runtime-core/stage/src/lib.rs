@@ -16,6 +16,7 @@ mod copy_up;
 mod cred;
 mod exec;
 mod fs;
+mod home;
 mod hook;
 mod mount;
 mod op;

@@ -144,6 +144,8 @@ ops! {
     AwaitStart = 57 { exec: u16, result: u16 }
     /// execve(2).
     Exec = 58 { args: Table, env: Table }
+    /// HOME from the container's passwd.
+    FindHome = 60 { uid: u32 }
     /// O_PATH of this process's own `/`.
     OpenRoot = 59 { slot: u16 }
 }

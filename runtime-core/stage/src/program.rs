@@ -76,6 +76,15 @@ impl<'p> Program<'p> {
         PointerTable::filled(self.bytes, table.at as usize, table.count as usize).ok()
     }
 
+    /// The environment of the last op, the execve, and the index of the entry that is exactly this text.
+    pub(crate) fn find_variable(&self, entry: &CStr) -> Option<(PointerTable<'p>, usize)> {
+        let Op::Exec { env, .. } = self.op(self.count.checked_sub(1)?)? else {
+            return None;
+        };
+        let table = self.table(env)?;
+        Some((table, table.position(self.bytes, entry)?))
+    }
+
     fn at(bytes: &[u8], index: u32) -> Option<Op<'_>> {
         let records = word_at(bytes, 24)? as usize;
         let at = word_at(bytes, records.checked_add(index as usize * 4)?)? as usize;

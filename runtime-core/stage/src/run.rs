@@ -2,7 +2,7 @@
 use crate::op::Op;
 use crate::program::{Flags, Program, SLOTS};
 use crate::report::Frame;
-use crate::{cred, exec, fs, hook, mount, process, secure, tty};
+use crate::{cred, exec, fs, home, hook, mount, process, secure, tty};
 use core::sync::atomic::Ordering;
 use tare_sys::mem::Progress;
 use tare_sys::{Errno, Fd, Result};
@@ -18,6 +18,8 @@ pub(crate) struct Machine<'p> {
     pub report: Fd,
     /// The program chosen by `FindExecutable`.
     pub executable: Option<&'p core::ffi::CStr>,
+    /// The program's environment with HOME filled in.
+    pub env: Option<tare_sys::mem::PointerTable<'p>>,
     /// The tmpfs that hides directories, once it is mounted.
     pub empty: Option<Fd>,
     /// Whether the null device's detached mount has been moved to its first place.
@@ -50,6 +52,7 @@ pub fn run(program: Program<'_>, progress: &Progress) -> ! {
         control,
         report: control,
         executable: None,
+        env: None,
         empty: None,
         null_placed: false,
         detail: 0,
@@ -213,6 +216,7 @@ fn execute<'p>(m: &mut Machine<'p>, op: Op<'p>) -> Result<()> {
         Op::Groups { ids } => tare_sys::cred::set_groups(ids),
         Op::Ids { uid, gid } => cred::set_ids(uid, gid),
         Op::Chdir { path, create } => exec::enter_directory(path, create),
+        Op::FindHome { uid } => home::find(m, uid),
         Op::FindExecutable { candidates } => exec::find(m, candidates),
         Op::CloseOnExecFrom { first } => tare_sys::fd::cloexec_from(first),
         Op::CapSet { effective, permitted, inheritable } => tare_sys::cred::set_capabilities(tare_sys::cred::Capabilities { effective, permitted, inheritable }),

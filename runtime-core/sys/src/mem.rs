@@ -163,6 +163,52 @@ impl<'a> PointerTable<'a> {
         Ok(PointerTable { words })
     }
 
+    /// A copy in memory of its own with one entry replaced; both live until execve.
+    pub fn with(self, index: usize, text: &CStr) -> Result<PointerTable<'static>> {
+        let table = self.words.len() * 8;
+        let bytes = text.to_bytes_with_nul();
+        const PRIVATE: u32 = raw::MAP_PRIVATE | raw::MAP_ANONYMOUS;
+        let base = call!(
+            __NR_mmap,
+            0,
+            table + bytes.len(),
+            raw::PROT_READ | raw::PROT_WRITE,
+            PRIVATE,
+            usize::MAX,
+            0
+        )?;
+        // SAFETY: the kernel has just given this memory, page-aligned and of this size, to nobody else; it is never unmapped.
+        let (words, place) = unsafe {
+            let words = core::slice::from_raw_parts_mut(base as *mut u64, self.words.len());
+            (
+                words,
+                core::slice::from_raw_parts_mut((base + table) as *mut u8, bytes.len()),
+            )
+        };
+        for (to, from) in words.iter_mut().zip(self.words) {
+            *to = *from;
+        }
+        for (to, from) in place.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        *words
+            .get_mut(index)
+            .filter(|word| **word != 0)
+            .ok_or(Errno::EINVAL)? = place.as_ptr() as u64;
+        Ok(PointerTable { words })
+    }
+
+    /// Index of the entry that is exactly this text. Only for a table filled in by [`PointerTable::relocate`] over `program`.
+    pub fn position(self, program: &[u8], text: &CStr) -> Option<usize> {
+        let base = program.as_ptr() as u64;
+        self.words.iter().position(|word| {
+            let bytes = usize::try_from(word.wrapping_sub(base))
+                .ok()
+                .and_then(|at| program.get(at..));
+            bytes.is_some_and(|bytes| bytes.starts_with(text.to_bytes_with_nul()))
+        })
+    }
+
     pub(crate) fn as_ptr(self) -> *const u64 {
         self.words.as_ptr()
     }
