@@ -9,6 +9,8 @@ pub struct Difference {
     pub case: String,
     pub runtime: String,
     pub reason: String,
+    /// A race: the case may pass too.
+    pub sometimes: bool,
 }
 
 /// Reads the list from `file`, or the one built in.
@@ -52,6 +54,7 @@ fn parse(text: &str) -> Result<Vec<Difference>, String> {
             "case" => entry.case = value,
             "runtime" => entry.runtime = value,
             "reason" => entry.reason = value,
+            "sometimes" => entry.sometimes = value == "yes",
             other => return Err(format!("line {}: unknown key {other}", index + 1)),
         }
     }

@@ -1,6 +1,7 @@
 //! What the run prints: one line a case, the totals, and JUnit XML.
 
 use crate::case::Verdict;
+use crate::expected::Difference;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -23,16 +24,22 @@ pub enum Kind {
 }
 
 /// Judges a verdict by the reason listed for this case and runtime, if any.
-pub fn judge(name: &str, verdict: Verdict, listed: Option<&str>, took: Duration) -> Line {
+pub fn judge(name: &str, verdict: Verdict, listed: Option<&Difference>, took: Duration) -> Line {
     let (kind, detail) = match (verdict, listed) {
-        (Verdict::Passed, None) => (Kind::Passed, String::new()),
-        (Verdict::Passed, Some(reason)) => (
+        (
+            Verdict::Passed,
+            None
+            | Some(Difference {
+                sometimes: true, ..
+            }),
+        ) => (Kind::Passed, String::new()),
+        (Verdict::Passed, Some(Difference { reason, .. })) => (
             Kind::Failed,
             format!(
                 "passes, but is listed as an expected difference ({reason}): remove it from the list"
             ),
         ),
-        (Verdict::Failed(_), Some(reason)) => (Kind::Expected, reason.to_owned()),
+        (Verdict::Failed(_), Some(listed)) => (Kind::Expected, listed.reason.clone()),
         (Verdict::Failed(message), None) => (Kind::Failed, message),
         (Verdict::Skipped(reason), _) => (Kind::Skipped, reason),
     };
@@ -131,7 +138,15 @@ mod tests {
 
     #[test]
     fn a_listed_case_that_passes_fails_the_run() {
-        let line = judge("a/b", Verdict::Passed, Some("old"), Duration::ZERO);
+        let line = judge(
+            "a/b",
+            Verdict::Passed,
+            Some(&Difference {
+                reason: "old".to_owned(),
+                ..Difference::default()
+            }),
+            Duration::ZERO,
+        );
         assert_eq!(line.kind, Kind::Failed);
         assert_eq!(totals(&[line]), "0 passed, 1 failed, 0 skipped");
     }

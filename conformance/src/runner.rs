@@ -64,12 +64,9 @@ fn run_all(options: &Options, chosen: &[Case]) -> Result<Vec<Line>, String> {
                     let Some(case) = chosen.get(index) else { break };
                     let started = Instant::now();
                     let verdict = work.run_case(options, case, index);
-                    let listed = differences
-                        .iter()
-                        .find(|entry| {
-                            entry.case == case.name && entry.runtime == options.runtime_name
-                        })
-                        .map(|entry| entry.reason.as_str());
+                    let listed = differences.iter().find(|entry| {
+                        entry.case == case.name && entry.runtime == options.runtime_name
+                    });
                     let line = judge(&case.name, verdict, listed, started.elapsed());
                     let mut lines = lines
                         .lock()

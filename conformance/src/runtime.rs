@@ -24,6 +24,8 @@ pub struct Call {
     pub stdin: Stdio,
     /// Redirections in shell syntax, such as `3</dev/null`, made just before the runtime starts.
     pub redirections: String,
+    /// Shell commands that run before the runtime takes the shell's place, with its pid.
+    pub prelude: String,
     /// A terminal to be stdin, stdout and stderr instead of the files.
     pub terminal: Option<OwnedFd>,
     pub stdout: PathBuf,
@@ -75,6 +77,11 @@ impl Call {
         self
     }
 
+    pub fn prelude(mut self, commands: &str) -> Self {
+        commands.clone_into(&mut self.prelude);
+        self
+    }
+
     pub fn terminal(mut self, slave: OwnedFd) -> Self {
         self.terminal = Some(slave);
         self
@@ -98,13 +105,16 @@ impl Call {
             .map(|word| word.to_string_lossy())
             .collect::<Vec<_>>()
             .join(" ");
-        let mut command = if self.redirections.is_empty() {
+        let mut command = if self.redirections.is_empty() && self.prelude.is_empty() {
             Command::new(&self.program)
         } else {
             let mut shell = Command::new("/bin/sh");
             shell
                 .arg("-c")
-                .arg(format!("exec \"$0\" \"$@\" {}", self.redirections))
+                .arg(format!(
+                    "{}\nexec \"$0\" \"$@\" {}",
+                    self.prelude, self.redirections
+                ))
                 .arg(&self.program);
             shell
         };

@@ -175,6 +175,7 @@ impl Container {
             limit: default_limit(),
             stdin: std::process::Stdio::null(),
             redirections: String::new(),
+            prelude: String::new(),
             terminal: None,
             stdout: environment.directory.join(format!("{number}.out")),
             stderr: environment.directory.join(format!("{number}.err")),

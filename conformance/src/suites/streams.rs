@@ -198,7 +198,7 @@ fn listen_fds(s: &mut Sandbox) {
         .run_call(&[])
         .redirect("3</dev/null 4</dev/zero 5</dev/null")
         .env("LISTEN_FDS", "2")
-        .env("LISTEN_PID", "12345")
+        .prelude("export LISTEN_PID=$$")
         .env("LISTEN_FDNAMES", "one:two")
         .run()
         .ok();
@@ -216,6 +216,7 @@ fn listen_fds_and_preserve(s: &mut Sandbox) {
         .run_call(&["--preserve-fds", "1"])
         .redirect("3</dev/null 4</dev/zero 5</dev/null")
         .env("LISTEN_FDS", "1")
+        .prelude("export LISTEN_PID=$$")
         .run()
         .ok();
     assert_eq!(
@@ -234,24 +235,37 @@ fn notification(s: &Sandbox) -> (UnixDatagram, String) {
     (socket, path)
 }
 
-fn receive(socket: &UnixDatagram) -> String {
+/// Reads the socket as a service manager does until the runtime ends; what it got, joined.
+fn listen(
+    socket: &UnixDatagram,
+    running: crate::runtime::Running,
+) -> (String, crate::runtime::Output) {
+    let mut all = String::new();
     let mut bytes = [0_u8; 4096];
-    let count = socket.recv(&mut bytes).expect("a notification in time");
-    String::from_utf8_lossy(&bytes[..count]).into_owned()
+    socket
+        .set_read_timeout(Some(Duration::from_millis(20)))
+        .unwrap();
+    let end = std::time::Instant::now() + Duration::from_secs(10);
+    loop {
+        // Asked before reading, so that what came just before the end is still read.
+        let ended = !crate::process::is_alive(running.pid());
+        while let Ok(count) = socket.recv(&mut bytes) {
+            all.push_str(&String::from_utf8_lossy(&bytes[..count]));
+            all.push('\n');
+        }
+        if ended || std::time::Instant::now() > end {
+            return (all, running.finish(Duration::from_secs(5)).ok());
+        }
+    }
 }
 
 fn notify_socket(s: &mut Sandbox) {
     let (socket, path) = notification(s);
     s.spec.args(&["/inspect", "report", "notify:READY=1"]);
-    let output = s.run_call(&[]).env("NOTIFY_SOCKET", path).run().ok();
+    let running = s.run_call(&[]).env("NOTIFY_SOCKET", path).spawn();
+    let (all, output) = listen(&socket, running);
     let report = Report::parse(&output.stdout);
     assert_eq!(report.errno("notify:READY=1"), 0);
-    let first = receive(&socket);
-    let all = if first.contains("READY=1") && first.contains("MAINPID=") {
-        first
-    } else {
-        first + "\n" + &receive(&socket)
-    };
     assert!(all.contains("READY=1") && all.contains("MAINPID="), "{all}");
 }
 
@@ -264,17 +278,18 @@ fn notify_socket_waits(s: &mut Sandbox) {
         "sleep 0.3; /inspect probe notify:READY=1; sleep 100",
     ]);
     let pid_file = s.pid_file().to_string_lossy().into_owned();
-    let output = s
+    let running = s
         .run_call(&["--detach", "--pid-file", &pid_file])
         .env("NOTIFY_SOCKET", path)
-        .run()
-        .ok();
+        .spawn();
+    let (all, output) = listen(&socket, running);
     assert!(
         output.took > Duration::from_millis(250),
         "{:?}",
         output.took
     );
-    assert!(receive(&socket).contains("READY=1") || receive(&socket).contains("READY=1"));
+    assert!(all.contains("READY=1"), "{all}");
+    assert!(all.contains(&format!("MAINPID={}", s.pid())), "{all}");
     s.stop();
 }
 
@@ -288,31 +303,19 @@ fn notify_socket_of_create_and_start(s: &mut Sandbox) {
         .run()
         .ok();
     s.output = output.stdout_file;
-    s.call(&["start", &s.id])
-        .env("NOTIFY_SOCKET", path)
-        .run()
-        .ok();
-    assert!(receive(&socket).contains("READY=1") || receive(&socket).contains("READY=1"));
+    let running = s.call(&["start", &s.id]).env("NOTIFY_SOCKET", path).spawn();
+    let (all, _) = listen(&socket, running);
+    assert!(all.contains("READY=1"), "{all}");
     s.stop();
 }
 
 fn notify_filtered(s: &mut Sandbox) {
     // Only READY is forwarded; a container cannot set arbitrary fields of the host's unit.
     let (socket, path) = notification(s);
-    s.spec.args(&[
-        "/bin/sh",
-        "-c",
-        "/inspect probe 'notify:STATUS=evil' 'notify:STOPPING=1' 'notify:READY=1'",
-    ]);
-    s.run_call(&[]).env("NOTIFY_SOCKET", path).run().ok();
-    let mut all = receive(&socket);
-    socket
-        .set_read_timeout(Some(Duration::from_millis(200)))
-        .unwrap();
-    let mut bytes = [0_u8; 4096];
-    while let Ok(count) = socket.recv(&mut bytes) {
-        all.push_str(&String::from_utf8_lossy(&bytes[..count]));
-    }
+    let script = "/inspect probe 'notify:STATUS=evil' 'notify:STOPPING=1' 'notify:READY=1'";
+    s.spec.args(&["/bin/sh", "-c", script]);
+    let running = s.run_call(&[]).env("NOTIFY_SOCKET", path).spawn();
+    let (all, _) = listen(&socket, running);
     assert!(
         all.contains("READY=1") && !all.contains("evil") && !all.contains("STOPPING"),
         "{all}"
@@ -463,7 +466,7 @@ fn rootless_flag_values(s: &mut Sandbox) {
             .run()
             .ok();
     }
-    s.call(&["list"])
+    s.run_call(&[])
         .global(["--rootless", "perhaps"])
         .run()
         .fails_somehow();

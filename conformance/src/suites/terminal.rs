@@ -213,9 +213,12 @@ fn pty() -> (OwnedFd, OwnedFd) {
 }
 
 fn run_in_the_foreground(s: &mut Sandbox) {
-    s.spec
-        .set("process.terminal", true)
-        .args(&["/inspect", "report"]);
+    // The size is passed on just after the start; the program looks a little later.
+    s.spec.set("process.terminal", true).args(&[
+        "/bin/sh",
+        "-c",
+        "sleep 0.3; exec /inspect report",
+    ]);
     let (master, slave) = pty();
     let running = s.run_call(&[]).terminal(slave).spawn();
     let text = read_all(master);
