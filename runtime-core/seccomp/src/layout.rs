@@ -74,8 +74,8 @@ pub(crate) fn join_x32(
 }
 
 /// A search that halves the numbers rather than the ranges, because the kernel asks for every number once. Wide ranges
-/// count as [`WIDE`], since real numbers end a little above the last name. A lone number between equal neighbours
-/// takes one comparison.
+/// count as [`WIDE`], since real numbers end a little above the last name. Lone numbers
+/// between equal neighbours take one comparison each.
 struct Search<'a> {
     graph: &'a mut Graph,
     ranges: &'a [Range],
@@ -109,11 +109,8 @@ impl Search<'_> {
         if let [only] = ranges {
             return only.decision;
         }
-        if let [before, lone, after] = ranges
-            && before.decision == after.decision
-            && after.start - lone.start == 1
-        {
-            return self.test(Comparison::Equal, lone.start, lone.decision, after.decision);
+        if let Some(decision) = self.lone_numbers(ranges) {
+            return decision;
         }
         let middle = self.middle(first, end);
         let (yes, no) = (self.between(middle, end), self.between(first, middle));
@@ -123,6 +120,24 @@ impl Search<'_> {
             yes,
             no,
         )
+    }
+
+    /// Up to three lone numbers between equal neighbours.
+    fn lone_numbers(&mut self, ranges: &[Range]) -> Option<NodeId> {
+        let around = ranges[0].decision;
+        let is_lone = |pair: &[Range]| pair[1].start - pair[0].start == 1;
+        let alternate = matches!(ranges.len(), 3 | 5 | 7)
+            && ranges
+                .iter()
+                .step_by(2)
+                .all(|range| range.decision == around)
+            && ranges[1..].chunks(2).all(is_lone);
+        let lone = ranges.iter().skip(1).step_by(2);
+        alternate.then(|| {
+            lone.rfold(around, |no, range| {
+                self.test(Comparison::Equal, range.start, range.decision, no)
+            })
+        })
     }
 
     fn middle(&self, first: usize, end: usize) -> usize {

@@ -59,13 +59,14 @@ pub fn compile(seccomp: &Seccomp, target: &Target) -> Result<Filter, SeccompErro
 
     let mut sections: Vec<Section> = Vec::with_capacity(profile.archs.len());
     let mut x32 = None;
-    for &arch in &profile.archs {
-        let verdicts = Verdicts::gather(&profile, arch)?;
+    for verdicts in Verdicts::gather(&profile)? {
         let coverage = verdicts.cover(&mut graph, profile.default_action);
-        let token = arch.traits().token;
-        match arch {
+        match verdicts.arch() {
             Arch::X32 => x32 = Some(coverage),
-            _ => sections.push(Section { token, coverage }),
+            arch => sections.push(Section {
+                token: arch.traits().token,
+                coverage,
+            }),
         }
     }
     layout::join_x32(&mut sections, x32, default, unlisted);

@@ -11,7 +11,7 @@ pub(crate) const COUNT: usize = 508;
 pub(crate) const COLUMNS: usize = 19;
 
 // x86 x86_64 x32 arm aarch64 loongarch64 m68k mips mips64 mips64n32 parisc parisc64 ppc ppc64 riscv64 s390 s390x sh multiplexed
-/// Sorted by name.
+/// Sorted by name. Only read while constants are evaluated: names.rs packs them.
 #[rustfmt::skip]
 pub(crate) static ROWS: [(&str, [u16; COLUMNS]); COUNT] = [
 ("_llseek",[140,N,N,140,N,N,140,140,N,N,140,N,140,140,N,140,N,140,0]),

@@ -12,11 +12,11 @@ use crate::{MAX_INSTRUCTIONS, SeccompError};
 pub(crate) struct Verdicts {
     arch: Arch,
     traits: Traits,
-    slots: Box<[u16; SLOTS]>,
+    slots: Vec<u16>,
     ladders: Vec<Ladder>,
     unconditional: Vec<Action>,
-    /// Highest slot that the profile names.
-    newest: Option<u16>,
+    /// One above the highest slot that the profile names, 0 if it names none.
+    beyond: u16,
 }
 
 /// From this number on, up to the next range, the decision is the same.
@@ -46,37 +46,40 @@ const UNNAMED: u16 = 0;
 const FIRST_LADDER: u16 = 1 << 15;
 
 impl Verdicts {
-    /// Applies the rules in the profile's order: the first unconditional rule for a call decides, whatever
-    /// conditional ones stand before or after it.
-    pub(crate) fn gather(profile: &Profile, arch: Arch) -> Result<Self, SeccompError> {
-        let traits = arch.traits();
-        let slots = Box::new([UNNAMED; SLOTS]);
-        let mut verdicts = Self {
-            arch,
-            traits,
-            slots,
-            ladders: Vec::new(),
-            unconditional: Vec::new(),
-            newest: None,
-        };
+    /// Applies the rules in the profile's order to each of its architectures: the first unconditional rule for a
+    /// call decides, whatever conditional ones stand before or after it.
+    pub(crate) fn gather(profile: &Profile) -> Result<Vec<Self>, SeccompError> {
+        let mut all: Vec<_> = profile.archs.iter().map(|&arch| Self::new(arch)).collect();
         for rule in &profile.rules {
             let redundant = rule.action == profile.default_action;
             for &call in &rule.calls {
-                verdicts.note_newest(call);
-                if !redundant {
-                    verdicts
-                        .apply(rule, call)
-                        .map_err(|refusal| refusal.error(rule, call))?;
+                for verdicts in &mut all {
+                    verdicts.note_newest(call);
+                    if !redundant {
+                        let applied = verdicts.apply(rule, call);
+                        applied.map_err(|refusal| refusal.error(rule, call))?;
+                    }
                 }
             }
         }
-        Ok(verdicts)
+        Ok(all)
+    }
+
+    fn new(arch: Arch) -> Self {
+        Self {
+            arch,
+            traits: arch.traits(),
+            slots: vec![UNNAMED; SLOTS],
+            ladders: Vec::new(),
+            unconditional: Vec::new(),
+            beyond: 0,
+        }
     }
 
     /// The decisions by ascending number.
     pub(crate) fn cover(&self, graph: &mut Graph, default_action: Action) -> Coverage {
         let default = graph.ret(default_action.value());
-        let stubbed = self.newest.is_some() && !default_action.lets_pass();
+        let stubbed = self.beyond != 0 && !default_action.lets_pass();
         let stub = stubbed.then(|| graph.ret(Action::NOT_IMPLEMENTED.value()));
         let newer = stub.unwrap_or(default);
         let unconditional: Vec<_> = self
@@ -89,7 +92,7 @@ impl Verdicts {
             .iter()
             .rposition(|&value| value != UNNAMED)
             .map_or(0, |slot| slot as u16 + 1);
-        let beyond = self.newest.map_or(0, |slot| slot + 1);
+        let beyond = self.beyond;
         let background = |slot| if slot < beyond { default } else { newer };
 
         let mut ranges = Ranges {
@@ -121,17 +124,41 @@ impl Verdicts {
         }
     }
 
+    pub(crate) fn arch(&self) -> Arch {
+        self.arch
+    }
+
     fn note_newest(&mut self, call: Syscall) {
+        // The own number of a call behind a multiplexer does not count.
         if self.traits.multiplexer && call.multiplexed() != 0 {
             return;
         }
-        if let Some(slot) = self
-            .traits
-            .slot(call.row())
-            .filter(|&slot| self.traits.number(slot) != 0)
+        if let Some(slot) = self.traits.slot(call.row())
+            && self.traits.number(slot) != 0
         {
-            self.newest = self.newest.max(Some(slot));
+            self.beyond = self.beyond.max(slot + 1);
         }
+    }
+
+    /// An unconditional rule stands there.
+    fn is_settled(&self, slot: u16) -> bool {
+        (UNNAMED + 1..FIRST_LADDER).contains(&self.slots[usize::from(slot)])
+    }
+
+    /// Whatever the arguments, unless an earlier unconditional rule stands there.
+    fn settle(&mut self, slot: u16, action: Action) {
+        if self.is_settled(slot) {
+            return;
+        }
+        let known = self
+            .unconditional
+            .iter()
+            .rposition(|&known| known == action);
+        let index = known.unwrap_or_else(|| {
+            self.unconditional.push(action);
+            self.unconditional.len() - 1
+        });
+        self.slots[usize::from(slot)] = index as u16 + 1;
     }
 
     fn apply(&mut self, rule: &Rule, call: Syscall) -> Result<(), Refusal> {
@@ -152,6 +179,10 @@ impl Verdicts {
             }
         }
         if let Some(slot) = self.traits.slot(call.row()) {
+            if rule.alternatives.iter().any(Vec::is_empty) {
+                self.settle(slot, rule.action);
+                return Ok(());
+            }
             for alternative in &rule.alternatives {
                 self.add(slot, alternative.iter().copied(), rule.action)?;
             }
@@ -165,8 +196,7 @@ impl Verdicts {
         conditions: impl Iterator<Item = Condition>,
         action: Action,
     ) -> Result<(), Refusal> {
-        let place = &mut self.slots[usize::from(slot)];
-        if *place != UNNAMED && *place < FIRST_LADDER {
+        if self.is_settled(slot) {
             return Ok(());
         }
         let wide = self.traits.wide;
@@ -176,14 +206,10 @@ impl Verdicts {
             .filter(|condition| !condition.is_vacuous())
             .collect();
         if conditions.is_empty() {
-            let known = self.unconditional.iter().position(|&known| known == action);
-            let index = known.unwrap_or_else(|| {
-                self.unconditional.push(action);
-                self.unconditional.len() - 1
-            });
-            *place = index as u16 + 1;
+            self.settle(slot, action);
             return Ok(());
         }
+        let place = &mut self.slots[usize::from(slot)];
         if *place == UNNAMED {
             *place = FIRST_LADDER + self.ladders.len() as u16;
             self.ladders.push(Ladder::default());

@@ -81,7 +81,7 @@ def main():
     print(f'pub(crate) const COLUMNS: usize = {len(COLUMNS) + 1};')
     print()
     print(f'// {" ".join(COLUMNS)} multiplexed')
-    print('/// Sorted by name.')
+    print('/// Sorted by name. Only read while constants are evaluated: names.rs packs them.')
     print('#[rustfmt::skip]')
     print('pub(crate) static ROWS: [(&str, [u16; COLUMNS]); COUNT] = [')
     for name in names:
