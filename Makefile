@@ -12,8 +12,8 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## the release binary, target/release/trun
-	@.ci/need --tool cc gcc --tool cargo rust
-	cargo build --release -p trun
+
+	@.ci/build.sh
 
 demo: ## build trun, make a bundle from Debian's busybox, run it
 	@.ci/demo.sh

@@ -11,7 +11,7 @@ runtime=${1:-trun} filter=${2:-}
 .ci/need libc6-dev busybox-static strace
 target=${CARGO_TARGET_DIR:-target}
 if [ "$runtime" = trun ]; then
-  cargo build --quiet --release -p trun
+  .ci/build.sh
   runtime=$target/release/trun
 elif [ "${runtime#*/}" = "$runtime" ]; then
   .ci/need --tool "$runtime" "$runtime"

@@ -11,7 +11,7 @@ else
   [ -x /bin/busybox ] || .ci/need busybox-static
 fi
 echo "building trun"
-cargo build --release --quiet -p trun
+.ci/build.sh
 trun=$(realpath "${CARGO_TARGET_DIR:-target}/release/trun")
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/tare-demo.XXXXXX")

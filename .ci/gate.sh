@@ -55,7 +55,7 @@ step format check cargo fmt --all --check
 step clippy check cargo clippy --workspace --all-targets --quiet -- -D warnings
 step tidy check cargo xtask tidy
 step tests cargo cargo test --workspace --no-fail-fast --quiet
-step release check cargo build --release --quiet -p trun
+step release check .ci/build.sh
 step demo check .ci/demo.sh
 if [ "$(id -u)" = 0 ]; then
   step conformance plain .ci/conformance.sh trun

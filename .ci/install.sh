@@ -11,7 +11,7 @@ if [ "${1:-}" = --remove ]; then
   exit 0
 fi
 .ci/toolchain
-cargo build --release --quiet -p trun
+.ci/build.sh
 trun=${CARGO_TARGET_DIR:-target}/release/trun
 install -D -m 755 "$trun" "$bin/trun"
 install -d "$man" "$bash" "$zsh" "$fish"

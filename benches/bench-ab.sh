@@ -20,7 +20,7 @@ build() { # SIDE REVISION: prints NAME=PATH
   local side=$1 revision
   revision=$(git rev-parse --short "$2")
   git worktree add --quiet --detach "$trees/$side" "$revision"
-  (cd "$trees/$side" && CARGO_TARGET_DIR=$target/$side cargo build --quiet --release -p trun) >&2
+  (cd "$trees/$side" && CARGO_TARGET_DIR=$target/$side .ci/build.sh) >&2
   printf '%s-%s=%s\n' "$side" "$revision" "$target/$side/release/trun"
 }
 first=$(build base "$base")

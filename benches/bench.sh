@@ -20,7 +20,7 @@ if [ $# -gt 0 ]; then
   runtimes=("$@")
 else
   rivals=$(benches/peers.sh)
-  cargo build --quiet --release -p trun
+  .ci/build.sh
   mapfile -t runtimes <<<"trun=$target/release/trun
 $rivals"
 fi
