@@ -84,9 +84,12 @@ def main():
     print('/// Sorted by name. Only read while constants are evaluated: names.rs packs them.')
     print('#[rustfmt::skip]')
     print('pub(crate) static ROWS: [(&str, [u16; COLUMNS]); COUNT] = [')
+    rows = []
     for name in names:
         cells = [columns[arch].get(name, ABSENT) for arch in COLUMNS] + [multiplexed(name)]
-        print(f'("{name}",[{",".join(cells)}]),')
+        rows.append(f'("{name}",[{",".join(cells)}]),')
+    for first in range(0, len(rows), 2):
+        print(''.join(rows[first:first + 2]))
     print('];')
 
 

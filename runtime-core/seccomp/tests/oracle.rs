@@ -3,6 +3,8 @@
 //! Deliberate differences:
 //! - A call that a rule names is never ENOSYS. runc answers ENOSYS to `socket` and its kin on architectures with
 //!   `socketcall`, if their own numbers are above all others that the profile names.
+//! - Where libseccomp's tree gives an answer that no matching rule asks for, see `random.rs`.
+//! - An errno above 4095, or one beside an action that takes none, is refused; runc cuts or ignores it.
 mod support;
 
 use std::collections::BTreeMap;

@@ -173,6 +173,29 @@ fn too_many_rules() {
     assert!(error.to_string().contains("at most 4096"), "{error}");
 }
 
+/// The longest chain the kernel takes fits the stack of a small thread.
+#[test]
+fn almost_too_many_rules() {
+    let args: Vec<_> = (0..3800)
+        .map(|value| format!(r#"{{"index":0,"op":"SCMP_CMP_EQ","value":{}}}"#, value * 3))
+        .collect();
+    let profile = format!(
+        r#"{{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{{"names":["read"],"action":"SCMP_ACT_ALLOW","args":[{}]}}]}}"#,
+        args.join(",")
+    );
+    let compile = move || {
+        compiled(&profile, &Target::latest(Arch::X86_64))
+            .expect("compiles")
+            .program
+            .len()
+    };
+    let thread = std::thread::Builder::new()
+        .stack_size(2 << 20)
+        .spawn(compile)
+        .expect("a thread");
+    assert!(thread.join().expect("no overflow") > 3800);
+}
+
 /// The flags for seccomp(2), and what was skipped.
 #[track_caller]
 fn check_flags(profile: &str, flags: u32, kernel: u32, skipped: &[&str]) {
