@@ -403,3 +403,7 @@ fn unlink<P: rustix::path::Arg>(fd: BorrowedFd<'_>, name: P, flags: AtFlags) -> 
         other => other,
     }
 }
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;
