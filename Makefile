@@ -12,7 +12,6 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## the release binary, target/release/trun
-
 	@.ci/build.sh
 
 demo: ## build trun, make a bundle from Debian's busybox, run it
