@@ -161,10 +161,10 @@ fn config_is_a_fifo_free_path(s: &mut Sandbox) {
 }
 
 fn two_creates_at_once(s: &mut Sandbox) {
+    s.write_spec();
     for _ in 0..5 {
         let running: Vec<_> = (0..2)
             .map(|number| {
-                s.write_spec();
                 let pid_file = s.path(&format!("pid{number}"));
                 let bundle = s.bundle_text();
                 s.call(&[

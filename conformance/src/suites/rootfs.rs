@@ -464,7 +464,6 @@ fn devices_list_v1(s: &mut Sandbox) {
     let lines: Vec<&str> = list.lines().collect();
     for wanted in [
         "c 10:229 rwm",
-        "c 4:* rw",
         "c 1:3 rwm",
         "c 5:2 rwm",
         "c 136:* rwm",
@@ -473,6 +472,11 @@ fn devices_list_v1(s: &mut Sandbox) {
     ] {
         assert!(lines.contains(&wanted), "{wanted}: {list}");
     }
+    // mknod is allowed for all nodes, so the kernel or the runtime may have merged it in.
+    assert!(
+        lines.iter().any(|line| line.starts_with("c 4:* rw")),
+        "{list}"
+    );
     assert!(!lines.contains(&"a *:* rwm"), "{list}");
     s.stop();
 }
