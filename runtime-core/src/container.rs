@@ -36,11 +36,18 @@ impl Container {
     pub(crate) fn open(dir: StateDir) -> Result<Container, Error> {
         let record = match dir.read()? {
             Some(record) => record,
-            // `create` is at its beginning, or was killed there, or `delete` was killed at its end.
-            None => Record {
+            // `create` is at its beginning.
+            None if dir.is_locked()? => Record {
                 id: dir.id().to_owned(),
                 ..Record::default()
             },
+            None => {
+                return Err(Error::Corrupt {
+                    id: dir.id().to_owned(),
+                    path: dir.path().join("state.json"),
+                    why: "it is not there: creation or deletion was cut short".to_owned(),
+                });
+            }
         };
         Ok(Container {
             dir,

@@ -3,7 +3,7 @@ use crate::error::Error;
 use std::fmt;
 use std::str::FromStr;
 
-/// A signal that can be sent: 1 to 64.
+/// A signal that can be sent: 1 to 64, or 0, which only asks whether the process is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Signal(i32);
 
@@ -18,7 +18,7 @@ impl Signal {
 
     /// From the kernel's number.
     pub fn from_number(number: i32) -> Option<Signal> {
-        (1..=64).contains(&number).then_some(Signal(number))
+        (0..=64).contains(&number).then_some(Signal(number))
     }
 
     /// The kernel's number.
@@ -104,6 +104,7 @@ mod tests {
     #[test]
     fn what_callers_write() {
         check("9", Some(9));
+        check("0", Some(0));
         check("KILL", Some(9));
         check("SIGKILL", Some(9));
         check("sigkill", Some(9));
@@ -114,7 +115,6 @@ mod tests {
         check("64", Some(64));
         for bad in [
             "",
-            "0",
             "65",
             "-9",
             "+9",

@@ -27,6 +27,9 @@ pub fn bundle(matches: &Matches) -> PathBuf {
 
 /// What `create`, `run` and `plan` have in common.
 pub fn options(matches: &Matches) -> Result<CreateOptions, Failure> {
+    let listen_fds = resolve::listen_fds();
+    let preserve_fds = number(matches, "preserve-fds")?.unwrap_or(0);
+    check_preserved(listen_fds.count, preserve_fds)?;
     let path = |name| {
         matches
             .value(name)
@@ -40,11 +43,27 @@ pub fn options(matches: &Matches) -> Result<CreateOptions, Failure> {
         pid_file: path("pid-file"),
         no_pivot: matches.has("no-pivot"),
         no_new_keyring: matches.has("no-new-keyring"),
-        preserve_fds: number(matches, "preserve-fds")?.unwrap_or(0),
-        listen_fds: resolve::listen_fds(),
+        preserve_fds,
+        listen_fds,
         notify_socket: resolve::notify_socket(),
         ..CreateOptions::default()
     })
+}
+
+/// What is to be passed on must be there; what is not to be passed on must not reach a hook either.
+pub fn check_preserved(listen_fds: u32, preserve_fds: u32) -> Result<(), Failure> {
+    let end = 3u32.saturating_add(listen_fds).saturating_add(preserve_fds);
+    for fd in 3..end {
+        if std::fs::symlink_metadata(format!("/proc/self/fd/{fd}")).is_err() {
+            let words = format!(
+                "--preserve-fds: file descriptor {fd} (of 3 to {}) is not open",
+                end - 1
+            );
+            return Err(Failure::new(words).hint("N counts from 3 + $LISTEN_FDS on"));
+        }
+    }
+    tare_runtime::close_on_exec_from(end)?;
+    Ok(())
 }
 
 /// A failed creation in the words that callers and users know.

@@ -1,4 +1,5 @@
 //! `exec`: another process in a running container.
+use super::create::check_preserved;
 use super::{Context, id, number};
 use crate::args::Matches;
 use crate::error::Failure;
@@ -31,6 +32,9 @@ fn execute(context: &Context<'_>, matches: &Matches) -> Result<u8, Failure> {
             .filter(|path| !path.is_empty())
             .map(PathBuf::from)
     };
+    let listen_fds = resolve::listen_fds();
+    let preserve_fds = number(matches, "preserve-fds")?.unwrap_or(0);
+    check_preserved(listen_fds.count, preserve_fds)?;
     let detach = matches.has("detach");
     let console = match path("console-socket") {
         Some(socket) => Console::Socket(socket),
@@ -42,8 +46,8 @@ fn execute(context: &Context<'_>, matches: &Matches) -> Result<u8, Failure> {
         console,
         pidfd_socket: path("pidfd-socket"),
         pid_file: path("pid-file"),
-        preserve_fds: number(matches, "preserve-fds")?.unwrap_or(0),
-        listen_fds: resolve::listen_fds(),
+        preserve_fds,
+        listen_fds,
         ignore_paused: matches.has("ignore-paused"),
         cgroups: matches.values("cgroup"),
         ..ExecOptions::default()

@@ -8,6 +8,8 @@ use std::path::Path;
 use tare_runtime::Container;
 
 pub fn run(context: &Context<'_>, matches: &Matches) -> Result<u8, Failure> {
+    // The caller's other fds are none of a hook's business.
+    tare_runtime::close_on_exec_from(3)?;
     let mut container = context.container(matches)?;
     let proxy = proxy(&container)?;
     container.start()?;
