@@ -17,6 +17,7 @@ mod runtime;
 mod sandbox;
 mod spec;
 mod suites;
+mod trace;
 
 use std::process::ExitCode;
 

@@ -18,6 +18,7 @@ mod seccomp;
 mod signals;
 mod streams;
 mod terminal;
+mod trace;
 
 pub fn all() -> Vec<Case> {
     [
@@ -31,6 +32,7 @@ pub fn all() -> Vec<Case> {
         rootfs::cases(),
         terminal::cases(),
         streams::cases(),
+        trace::cases(),
         rootless::cases(),
         seccomp::cases(),
         hooks::cases(),
