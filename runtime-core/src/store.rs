@@ -322,7 +322,8 @@ impl StateDir {
             Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(Error::path("open", &path(), errno)),
         };
-        let mut bytes = Vec::new();
+        // Most records fit, so that one read does.
+        let mut bytes = Vec::with_capacity(8 << 10);
         File::from(fd)
             .take(STATE_FILE_MAX)
             .read_to_end(&mut bytes)
