@@ -24,11 +24,13 @@ pub fn run(context: &Context<'_>, matches: &Matches) -> Result<u8, Failure> {
             .collect();
         return crate::print(&ids);
     }
-    let states: Vec<_> = listing
-        .containers
-        .iter()
-        .filter_map(|container| state::of(container).ok())
-        .collect();
+    let mut states = Vec::new();
+    for container in &listing.containers {
+        match state::of(container) {
+            Ok(state) => states.push(state),
+            Err(failure) => context.log.warning(&failure.message),
+        }
+    }
     if format == "json" {
         let text =
             serde_json::to_string(&states).map_err(|error| Failure::new(error.to_string()))?;
