@@ -15,8 +15,6 @@ pub struct Report(pub Value);
 /// One line of /proc/self/mountinfo.
 #[derive(Debug, Clone)]
 pub struct Mount {
-    /// The path within the file system that is mounted here.
-    pub root: String,
     pub point: String,
     pub options: Vec<String>,
     /// `shared:1`, `master:2`, `unbindable`...
@@ -41,7 +39,6 @@ impl Mount {
         let right: Vec<&str> = right.split(' ').collect();
         let list = |text: &str| text.split(',').map(str::to_owned).collect();
         Some(Self {
-            root: (*left.get(3)?).to_owned(),
             point: (*left.get(4)?).to_owned(),
             options: list(left.get(5)?),
             propagation: left.get(6..)?.iter().map(|&word| word.to_owned()).collect(),

@@ -38,11 +38,6 @@ impl Call {
         self
     }
 
-    pub fn arg(mut self, argument: impl Into<OsString>) -> Self {
-        self.arguments.push(argument.into());
-        self
-    }
-
     /// Replaces the global arguments (`--root R`).
     pub fn globals<S: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
         self.globals = arguments.into_iter().map(Into::into).collect();

@@ -5,20 +5,32 @@ use crate::case::Case;
 mod bad_input;
 mod basic;
 mod cgroups;
+mod devices;
 mod errors;
 mod exec;
+mod exec_process;
 mod hooks;
+mod killed;
 mod lifecycle;
+mod mount_options;
+mod mount_trees;
 mod mounts;
 mod namespaces;
+mod net_devices;
+mod notify;
+mod observe;
 mod process;
 mod rootfs;
 mod rootless;
+mod scheduling;
 mod seccomp;
+mod seccomp_notify;
 mod signals;
 mod streams;
+mod sysctl;
 mod terminal;
 mod trace;
+mod update;
 
 pub fn all() -> Vec<Case> {
     [
@@ -26,21 +38,31 @@ pub fn all() -> Vec<Case> {
         lifecycle::cases(),
         errors::cases(),
         exec::cases(),
+        exec_process::cases(),
         signals::cases(),
         process::cases(),
+        scheduling::cases(),
         mounts::cases(),
+        mount_trees::cases(),
+        mount_options::cases(),
         rootfs::cases(),
+        devices::cases(),
         terminal::cases(),
         streams::cases(),
+        notify::cases(),
         trace::cases(),
         rootless::cases(),
         seccomp::cases(),
+        seccomp_notify::cases(),
         hooks::cases(),
         bad_input::cases(),
+        killed::cases(),
         namespaces::cases(),
+        net_devices::cases(),
+        sysctl::cases(),
         cgroups::cases(),
-        cgroups::update::cases(),
-        cgroups::observe::cases(),
+        update::cases(),
+        observe::cases(),
     ]
     .into_iter()
     .flatten()

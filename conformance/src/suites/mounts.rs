@@ -1,34 +1,15 @@
 //! mounts: every option, propagation, kinds of destination, and what must be refused.
 
 use crate::case::{cases, skip};
-use crate::inspect::{EACCES, EROFS, Mount, Report};
+use crate::inspect::EROFS;
 use crate::sandbox::Sandbox;
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 cases!("mounts":
-    usual_ones, tmpfs_size_and_mode, tmpfs_uid_gid, tmpfs_nr_inodes, ro, rw_is_default, nosuid, nodev, noexec,
-    noatime, relatime, strictatime, nodiratime, sync, dirsync, lazytime_and_iversion, clearing_forms, last_option_wins, nosymfollow,
-    bind_file, bind_directory, bind_makes_file, bind_makes_nested_directory, bind_ro, bind_ro_is_not_recursive,
-    bind_nosuid_nodev_noexec, rbind_brings_submounts, bind_leaves_submounts, rbind_rro, recursive_attributes,
-    rbind_type_none, propagation_private, propagation_slave, propagation_shared, propagation_unbindable,
-    propagation_rslave_receives, tmpcopyup, destination_relative, destination_unclean, destination_dot_dot,
-    destination_symlink_inside, destination_symlink_absolute, destination_symlink_leaf, destination_is_the_root,
-    proc_symlink_refused, sys_symlink_refused, order_is_kept, stacked, over_rootfs_file, mqueue, devpts, shm, sysfs_rw, proc_subset,
-    proc_over_tmpfs_is_refused, inside_proc_is_refused, source_relative_to_bundle, source_symlink, unknown_option_is_data,
-    unknown_type, remount_of_a_bind, ro_tmpfs_keeps_mountpoints, many_mounts, label_chars_in_paths,
-    idmap, ridmap_of_a_tree, cgroup_v1, cgroup_v1_rw_with_cgroupns, no_mounts_at_all, host_sees_nothing, overlay,
-    bind_keeps_locked_flags, dev_bind,
+    usual_ones, bind_file, bind_directory, bind_makes_file, bind_makes_nested_directory, bind_ro, destination_relative, destination_unclean, destination_dot_dot, destination_symlink_inside, destination_symlink_absolute, destination_symlink_leaf, destination_is_the_root, proc_symlink_refused, sys_symlink_refused, order_is_kept, stacked, over_rootfs_file, mqueue, devpts, shm, sysfs_rw, proc_subset, proc_over_tmpfs_is_refused, inside_proc_is_refused, source_relative_to_bundle, source_symlink, many_mounts, label_chars_in_paths, cgroup_v1, cgroup_v1_rw_with_cgroupns, no_mounts_at_all, host_sees_nothing, overlay, dev_bind,
 );
-
-/// A tmpfs with `options` at /mnt, as seen inside.
-fn tmpfs_with(s: &mut Sandbox, options: &[&str]) -> Mount {
-    s.spec
-        .unmount("/mnt")
-        .mount("/mnt", "tmpfs", "tmpfs", options);
-    s.inspect(&[]).mount("/mnt")
-}
 
 fn usual_ones(s: &mut Sandbox) {
     let report = s.inspect(&["lstat:/dev/fd", "lstat:/dev/stdin", "lstat:/dev/ptmx"]);
@@ -46,146 +27,6 @@ fn usual_ones(s: &mut Sandbox) {
         .as_str()
         .unwrap_or_default();
     assert!(matches!(ptmx, "pts/ptmx" | "/dev/pts/ptmx"), "{ptmx}");
-}
-
-fn tmpfs_size_and_mode(s: &mut Sandbox) {
-    s.spec
-        .mount("/mnt", "tmpfs", "tmpfs", &["size=1m", "mode=1735"]);
-    let report = s.inspect(&["statfs:/mnt", "stat:/mnt"]);
-    assert_eq!(report.probe("statfs:/mnt")["bytes"], 1 << 20);
-    assert_eq!(report.probe("stat:/mnt")["mode"], 0o1735);
-}
-
-fn tmpfs_uid_gid(s: &mut Sandbox) {
-    s.spec.mount(
-        "/mnt",
-        "tmpfs",
-        "tmpfs",
-        &["uid=1000", "gid=2000", "mode=700"],
-    );
-    let report = s.inspect(&["stat:/mnt"]);
-    let seen = report.probe("stat:/mnt");
-    assert_eq!(
-        (&seen["uid"], &seen["gid"], &seen["mode"]),
-        (&json!(1000), &json!(2000), &json!(0o700))
-    );
-}
-
-fn tmpfs_nr_inodes(s: &mut Sandbox) {
-    s.spec.mount("/mnt", "tmpfs", "tmpfs", &["nr_inodes=123"]);
-    assert_eq!(
-        s.inspect(&["statfs:/mnt"]).probe("statfs:/mnt")["files"],
-        123
-    );
-}
-
-fn ro(s: &mut Sandbox) {
-    s.spec.mount("/mnt", "tmpfs", "tmpfs", &["ro"]);
-    let report = s.inspect(&["create:/mnt/x"]);
-    assert!(report.mount("/mnt").has("ro"));
-    assert_eq!(report.errno("create:/mnt/x"), EROFS);
-}
-
-fn rw_is_default(s: &mut Sandbox) {
-    s.spec.mount("/mnt", "tmpfs", "tmpfs", &[]);
-    let report = s.inspect(&["create:/mnt/x"]);
-    assert_eq!(report.errno("create:/mnt/x"), 0);
-}
-
-fn nosuid(s: &mut Sandbox) {
-    assert!(tmpfs_with(s, &["nosuid"]).has("nosuid"));
-    assert!(!tmpfs_with(s, &[]).has("nosuid"));
-}
-
-fn nodev(s: &mut Sandbox) {
-    s.spec.mount("/mnt", "tmpfs", "tmpfs", &["nodev"]);
-    s.spec.args(&[
-        "/bin/sh",
-        "-c",
-        "mknod=/inspect; /inspect report mknod:/mnt/null,c,1,3",
-    ]);
-    let report = Report::parse(&s.run().ok().stdout);
-    assert!(report.mount("/mnt").has("nodev"));
-}
-
-fn noexec(s: &mut Sandbox) {
-    s.spec.mount("/mnt", "tmpfs", "tmpfs", &["noexec"]);
-    s.spec.args(&[
-        "/bin/sh",
-        "-c",
-        "cp /inspect /mnt/copy; /inspect report exec:/mnt/copy,exit,0",
-    ]);
-    let report = Report::parse(&s.run().ok().stdout);
-    assert!(report.mount("/mnt").has("noexec"));
-    assert_eq!(report.errno("exec:/mnt/copy,exit,0"), EACCES);
-}
-
-fn noatime(s: &mut Sandbox) {
-    assert!(tmpfs_with(s, &["noatime"]).has("noatime"));
-}
-
-fn relatime(s: &mut Sandbox) {
-    assert!(tmpfs_with(s, &["relatime"]).has("relatime"));
-}
-
-fn strictatime(s: &mut Sandbox) {
-    let seen = tmpfs_with(s, &["strictatime"]);
-    assert!(!seen.has("relatime") && !seen.has("noatime"), "{seen:?}");
-}
-
-fn nodiratime(s: &mut Sandbox) {
-    assert!(tmpfs_with(s, &["nodiratime"]).has("nodiratime"));
-}
-
-fn sync(s: &mut Sandbox) {
-    let seen = tmpfs_with(s, &["sync"]);
-    assert!(seen.super_has("sync"), "{seen:?}");
-}
-
-fn dirsync(s: &mut Sandbox) {
-    let seen = tmpfs_with(s, &["dirsync"]);
-    assert!(seen.super_has("dirsync"), "{seen:?}");
-}
-
-fn lazytime_and_iversion(s: &mut Sandbox) {
-    for options in [
-        ["iversion"],
-        ["noiversion"],
-        ["async"],
-        ["mand"],
-        ["nomand"],
-        ["silent"],
-        ["loud"],
-    ] {
-        s.spec
-            .unmount("/mnt")
-            .mount("/mnt", "tmpfs", "tmpfs", &options);
-        let output = s.run();
-        assert!(output.code == 0, "{options:?}: {}", output.stderr);
-    }
-}
-
-fn clearing_forms(s: &mut Sandbox) {
-    let seen = tmpfs_with(
-        s,
-        &[
-            "ro", "nosuid", "nodev", "noexec", "noatime", "rw", "suid", "dev", "exec", "atime",
-        ],
-    );
-    for option in ["ro", "nosuid", "nodev", "noexec", "noatime"] {
-        assert!(!seen.has(option), "{option}: {seen:?}");
-    }
-}
-
-fn last_option_wins(s: &mut Sandbox) {
-    assert!(tmpfs_with(s, &["rw", "ro"]).has("ro"));
-    assert!(tmpfs_with(s, &["exec", "noexec"]).has("noexec"));
-}
-
-fn nosymfollow(s: &mut Sandbox) {
-    s.spec.bind("/usr/share", "/mnt", &["nosymfollow"]);
-    let seen = s.inspect(&[]).mount("/mnt");
-    assert!(seen.has("nosymfollow"), "{seen:?}");
 }
 
 fn bind_file(s: &mut Sandbox) {
@@ -230,194 +71,6 @@ fn bind_ro(s: &mut Sandbox) {
     let report = s.inspect(&["create:/mnt/x"]);
     assert!(report.mount("/mnt").has("ro"));
     assert_eq!(report.errno("create:/mnt/x"), EROFS);
-}
-
-/// A source directory with a tmpfs mounted below it on the host; undone by the returned guard.
-struct HostMount(String);
-
-impl HostMount {
-    fn tmpfs(path: &str) -> Self {
-        fs::create_dir_all(path).unwrap();
-        use rustix::mount::{MountFlags, mount};
-        mount("tmpfs", path, "tmpfs", MountFlags::empty(), None).expect("root may mount");
-        Self(path.to_owned())
-    }
-}
-
-impl Drop for HostMount {
-    fn drop(&mut self) {
-        let _ = rustix::mount::unmount(self.0.as_str(), rustix::mount::UnmountFlags::DETACH);
-    }
-}
-
-fn bind_ro_is_not_recursive(s: &mut Sandbox) {
-    let source = s.path("dir");
-    let _sub = HostMount::tmpfs(&format!("{source}/sub"));
-    s.spec.mount("/mnt", "bind", &source, &["rbind", "ro"]);
-    let report = s.inspect(&["create:/mnt/x", "create:/mnt/sub/x"]);
-    assert_eq!(report.errno("create:/mnt/x"), EROFS);
-    assert_eq!(report.errno("create:/mnt/sub/x"), 0);
-}
-
-fn bind_nosuid_nodev_noexec(s: &mut Sandbox) {
-    s.spec.bind(
-        "/usr/share",
-        "/mnt",
-        &["nosuid", "nodev", "noexec", "noatime"],
-    );
-    let seen = s.inspect(&[]).mount("/mnt");
-    for option in ["nosuid", "nodev", "noexec", "noatime", "rw"] {
-        assert!(seen.has(option), "{option}: {seen:?}");
-    }
-}
-
-fn rbind_brings_submounts(s: &mut Sandbox) {
-    let source = s.path("dir");
-    let _sub = HostMount::tmpfs(&format!("{source}/sub"));
-    s.spec.mount("/mnt", "bind", &source, &["rbind"]);
-    assert!(s.inspect(&[]).is_mounted("/mnt/sub"));
-}
-
-fn bind_leaves_submounts(s: &mut Sandbox) {
-    let source = s.path("dir");
-    let _sub = HostMount::tmpfs(&format!("{source}/sub"));
-    s.spec.bind(&source, "/mnt", &[]);
-    assert!(!s.inspect(&[]).is_mounted("/mnt/sub"));
-}
-
-fn rbind_rro(s: &mut Sandbox) {
-    let source = s.path("dir");
-    let _sub = HostMount::tmpfs(&format!("{source}/sub"));
-    s.spec.mount("/mnt", "bind", &source, &["rbind", "rro"]);
-    let report = s.inspect(&["create:/mnt/x", "create:/mnt/sub/x"]);
-    assert_eq!(
-        (
-            report.errno("create:/mnt/x"),
-            report.errno("create:/mnt/sub/x")
-        ),
-        (EROFS, EROFS)
-    );
-}
-
-fn recursive_attributes(s: &mut Sandbox) {
-    let source = s.path("dir");
-    let _sub = HostMount::tmpfs(&format!("{source}/sub"));
-    for (option, flag) in [
-        ("rnosuid", "nosuid"),
-        ("rnodev", "nodev"),
-        ("rnoexec", "noexec"),
-        ("rnoatime", "noatime"),
-        ("rrelatime", "relatime"),
-    ] {
-        s.spec
-            .unmount("/mnt")
-            .mount("/mnt", "bind", &source, &["rbind", option]);
-        let report = s.inspect(&[]);
-        assert!(
-            report.mount("/mnt").has(flag) && report.mount("/mnt/sub").has(flag),
-            "{option}"
-        );
-    }
-}
-
-fn rbind_type_none(s: &mut Sandbox) {
-    s.spec.mount("/mnt", "none", "/usr/share", &["rbind", "ro"]);
-    assert!(s.inspect(&[]).mount("/mnt").has("ro"));
-    s.spec.unmount("/mnt").push(
-        "mounts",
-        json!({"destination": "/mnt", "source": "/usr/share", "options": ["bind"]}),
-    );
-    assert!(s.inspect(&[]).is_mounted("/mnt"));
-}
-
-fn propagation_private(s: &mut Sandbox) {
-    assert_eq!(
-        tmpfs_with(s, &["private"]).propagation,
-        Vec::<String>::new()
-    );
-}
-
-fn propagation_slave(s: &mut Sandbox) {
-    let source = s.path("dir");
-    let _mount = HostMount::tmpfs(&source);
-    rustix::mount::mount_change(
-        source.as_str(),
-        rustix::mount::MountPropagationFlags::SHARED,
-    )
-    .unwrap();
-    s.spec
-        .set("linux.rootfsPropagation", "slave")
-        .bind(&source, "/mnt", &["slave"]);
-    let seen = s.inspect(&[]).mount("/mnt");
-    assert!(
-        seen.propagation
-            .iter()
-            .any(|word| word.starts_with("master:")),
-        "{seen:?}"
-    );
-}
-
-fn propagation_shared(s: &mut Sandbox) {
-    let seen = tmpfs_with(s, &["shared"]);
-    assert!(
-        seen.propagation
-            .iter()
-            .any(|word| word.starts_with("shared:")),
-        "{seen:?}"
-    );
-    let seen = tmpfs_with(s, &["rshared"]);
-    assert!(
-        seen.propagation
-            .iter()
-            .any(|word| word.starts_with("shared:")),
-        "{seen:?}"
-    );
-}
-
-fn propagation_unbindable(s: &mut Sandbox) {
-    let seen = tmpfs_with(s, &["unbindable"]);
-    assert!(
-        seen.propagation.iter().any(|word| word == "unbindable"),
-        "{seen:?}"
-    );
-}
-
-fn propagation_rslave_receives(s: &mut Sandbox) {
-    let source = s.path("dir");
-    let _mount = HostMount::tmpfs(&source);
-    rustix::mount::mount_change(
-        source.as_str(),
-        rustix::mount::MountPropagationFlags::SHARED,
-    )
-    .unwrap();
-    fs::create_dir(format!("{source}/later")).unwrap();
-    s.spec.set("linux.rootfsPropagation", "rslave").mount(
-        "/mnt",
-        "bind",
-        &source,
-        &["rbind", "rslave"],
-    );
-    s.start_waiting();
-    let _later = HostMount::tmpfs(&format!("{source}/later"));
-    assert!(s.exec_inspect(&[], &[]).is_mounted("/mnt/later"));
-    s.stop();
-}
-
-fn tmpcopyup(s: &mut Sandbox) {
-    s.spec.mount("/var/data", "tmpfs", "tmpfs", &["tmpcopyup"]);
-    let report = s.inspect(&[
-        "read:/var/data/file",
-        "stat:/var/data/file",
-        "write:/var/data/file=upper",
-    ]);
-    assert_eq!(report.mount("/var/data").kind, "tmpfs");
-    assert_eq!(report.read("/var/data/file"), "lower");
-    assert_eq!(report.probe("stat:/var/data/file")["mode"], 0o640);
-    assert_eq!(report.errno("write:/var/data/file=upper"), 0);
-    assert_eq!(
-        fs::read_to_string(s.rootfs.join("var/data/file")).unwrap(),
-        "lower\n"
-    );
 }
 
 fn destination_relative(s: &mut Sandbox) {
@@ -617,52 +270,6 @@ fn source_symlink(s: &mut Sandbox) {
     assert_eq!(s.inspect(&["read:/mnt/file"]).read("/mnt/file"), "through");
 }
 
-fn unknown_option_is_data(s: &mut Sandbox) {
-    s.spec.mount("/mnt", "tmpfs", "tmpfs", &["frobnicate=yes"]);
-    let output = s.run().fails_somehow().exits(1);
-    assert!(
-        output.stderr.contains("/mnt"),
-        "the mount is named: {}",
-        output.stderr
-    );
-}
-
-fn unknown_type(s: &mut Sandbox) {
-    s.spec.mount("/mnt", "frobfs", "none", &[]);
-    let output = s.run().fails_somehow().exits(1);
-    assert!(
-        output.stderr.contains("frobfs") || output.stderr.contains("/mnt"),
-        "{}",
-        output.stderr
-    );
-}
-
-fn remount_of_a_bind(s: &mut Sandbox) {
-    s.spec.bind("/usr/share", "/mnt", &[]).mount(
-        "/mnt",
-        "bind",
-        "/usr/share",
-        &["bind", "remount", "ro", "nosuid"],
-    );
-    let seen = s.inspect(&[]).mount("/mnt");
-    assert!(seen.has("ro") && seen.has("nosuid"), "{seen:?}");
-}
-
-fn ro_tmpfs_keeps_mountpoints(s: &mut Sandbox) {
-    // A read-only tmpfs is remounted last, so that mounts below it find their mount points.
-    s.spec
-        .mount("/mnt", "tmpfs", "tmpfs", &["ro"])
-        .mount("/mnt/inner", "tmpfs", "tmpfs", &[]);
-    let report = s.inspect(&["create:/mnt/x", "create:/mnt/inner/x"]);
-    assert_eq!(
-        (
-            report.errno("create:/mnt/x"),
-            report.errno("create:/mnt/inner/x")
-        ),
-        (EROFS, 0)
-    );
-}
-
 fn many_mounts(s: &mut Sandbox) {
     for number in 0..100 {
         s.spec
@@ -680,49 +287,6 @@ fn label_chars_in_paths(s: &mut Sandbox) {
     assert_eq!(
         s.inspect(&["read:/mnt/a b,c/file"]).read("/mnt/a b,c/file"),
         "odd"
-    );
-}
-
-fn idmap_mount(s: &mut Sandbox, options: &[&str], source: &str) {
-    s.spec.unmount("/mnt").push(
-        "mounts",
-        json!({
-            "destination": "/mnt", "type": "bind", "source": source, "options": options,
-            "uidMappings": [{"containerID": 0, "hostID": 100_000, "size": 65536}],
-            "gidMappings": [{"containerID": 0, "hostID": 200_000, "size": 65536}]
-        }),
-    );
-}
-
-fn idmap(s: &mut Sandbox) {
-    let source = s.path("dir");
-    fs::create_dir(&source).unwrap();
-    fs::write(format!("{source}/file"), "").unwrap();
-    std::os::unix::fs::chown(format!("{source}/file"), Some(1), Some(2)).unwrap();
-    idmap_mount(s, &["bind"], &source);
-    let report = s.inspect(&["stat:/mnt/file"]);
-    let seen = report.probe("stat:/mnt/file");
-    assert_eq!(
-        (&seen["uid"], &seen["gid"]),
-        (&json!(100_001), &json!(200_002))
-    );
-}
-
-fn ridmap_of_a_tree(s: &mut Sandbox) {
-    let source = s.path("dir");
-    let _sub = HostMount::tmpfs(&format!("{source}/sub"));
-    fs::write(format!("{source}/sub/file"), "").unwrap();
-    idmap_mount(s, &["rbind", "ridmap"], &source);
-    assert_eq!(
-        s.inspect(&["stat:/mnt/sub/file"])
-            .probe("stat:/mnt/sub/file")["uid"],
-        100_000
-    );
-    idmap_mount(s, &["rbind", "idmap"], &source);
-    assert_eq!(
-        s.inspect(&["stat:/mnt/sub/file"])
-            .probe("stat:/mnt/sub/file")["uid"],
-        0
     );
 }
 
@@ -796,25 +360,6 @@ fn overlay(s: &mut Sandbox) {
     let report = s.inspect(&["read:/mnt/file", "create:/mnt/new"]);
     assert_eq!(report.read("/mnt/file"), "below");
     assert!(fs::metadata(s.path("upper/new")).is_ok());
-}
-
-fn bind_keeps_locked_flags(s: &mut Sandbox) {
-    // A read-only bind of a mount that is nosuid,nodev on the host keeps those.
-    let source = s.path("dir");
-    fs::create_dir_all(&source).unwrap();
-    use rustix::mount::{MountFlags, mount};
-    mount(
-        "tmpfs",
-        source.as_str(),
-        "tmpfs",
-        MountFlags::NOSUID | MountFlags::NODEV,
-        None,
-    )
-    .unwrap();
-    let _guard = HostMount(source.clone());
-    s.spec.bind(&source, "/mnt", &[]);
-    let seen = s.inspect(&[]).mount("/mnt");
-    assert!(seen.has("nosuid") && seen.has("nodev"), "{seen:?}");
 }
 
 fn dev_bind(s: &mut Sandbox) {

@@ -1,19 +1,12 @@
 //! process: user, groups, limits, capabilities, scheduling and the rest, seen by the program itself.
 
-use crate::case::{cases, skip};
+use crate::case::cases;
 use crate::sandbox::Sandbox;
 use crate::spec::DEFAULT_CAPABILITIES;
 use serde_json::json;
 
 cases!("process":
-    additional_gids, no_groups_by_default, umask_default, umask_set, rlimits_each, rlimit_infinity, rlimit_above_hard,
-    capabilities_default, capabilities_none, capabilities_absent, capabilities_all, capabilities_five_sets,
-    capabilities_ambient_user, capabilities_for_another_user, no_new_privs_off, no_new_privs_on, oom_score,
-    oom_score_default, scheduler_batch, scheduler_fifo, scheduler_nice, scheduler_reset_on_fork, scheduler_bad_policy, io_priority,
-    exec_cpu_affinity, personality, personality_bad, home_from_passwd, home_of_unknown_user, home_kept, home_empty,
-    home_without_passwd, env_duplicates, env_odd_bytes, many_arguments, large_environment, securebits_are_plain,
-    no_parent_death_signal, dumpable, session_of_its_own, memory_policy, memory_policy_bad, env_last_path_wins,
-    setuid_gains_nothing, user_without_passwd,
+    additional_gids, no_groups_by_default, umask_default, umask_set, rlimits_each, rlimit_infinity, rlimit_above_hard, capabilities_default, capabilities_none, capabilities_absent, capabilities_all, capabilities_five_sets, capabilities_ambient_user, capabilities_for_another_user, no_new_privs_off, no_new_privs_on, oom_score, oom_score_default, home_from_passwd, home_of_unknown_user, home_kept, home_empty, home_without_passwd, env_duplicates, env_odd_bytes, many_arguments, large_environment, securebits_are_plain, no_parent_death_signal, dumpable, session_of_its_own, env_last_path_wins, setuid_gains_nothing, user_without_passwd,
 );
 
 fn additional_gids(s: &mut Sandbox) {
@@ -315,112 +308,6 @@ fn oom_score_default(s: &mut Sandbox) {
     assert_eq!(s.inspect(&[]).texts("oom_score_adj"), [ours.trim()]);
 }
 
-fn scheduler_batch(s: &mut Sandbox) {
-    s.spec.set(
-        "process.scheduler",
-        json!({"policy": "SCHED_BATCH", "nice": 5}),
-    );
-    let report = s.inspect(&[]);
-    assert_eq!(
-        (
-            &report.0["scheduler"]["policy"],
-            &report.0["scheduler"]["nice"]
-        ),
-        (&json!(3), &json!(5))
-    );
-}
-
-fn scheduler_nice(s: &mut Sandbox) {
-    s.spec.set(
-        "process.scheduler",
-        json!({"policy": "SCHED_OTHER", "nice": -5}),
-    );
-    assert_eq!(s.inspect(&[]).0["scheduler"]["nice"], -5);
-}
-
-fn scheduler_fifo(s: &mut Sandbox) {
-    s.spec
-        .set(
-            "process.scheduler",
-            json!({"policy": "SCHED_FIFO", "priority": 7}),
-        )
-        .set("linux.resources.cpu.realtimeRuntime", 1000)
-        .set("linux.resources.cpu.realtimePeriod", 1_000_000);
-    let root = std::fs::read_to_string("/sys/fs/cgroup/cpu/cpu.rt_runtime_us").unwrap_or_default();
-    if root.trim().parse::<i64>().unwrap_or(0) < 1000 {
-        skip("the root group has no real-time budget to share");
-    }
-    let report = s.inspect(&[]);
-    assert_eq!(
-        (
-            &report.0["scheduler"]["policy"],
-            &report.0["scheduler"]["priority"]
-        ),
-        (&json!(1), &json!(7))
-    );
-}
-
-fn scheduler_reset_on_fork(s: &mut Sandbox) {
-    s.spec.set(
-        "process.scheduler",
-        json!({"policy": "SCHED_IDLE", "flags": ["SCHED_FLAG_RESET_ON_FORK"]}),
-    );
-    let report = s.inspect(&[]);
-    assert_eq!(report.0["scheduler"]["policy"], 5);
-    assert_eq!(report.0["scheduler"]["flags"].as_i64().unwrap() & 1, 1);
-}
-
-fn scheduler_bad_policy(s: &mut Sandbox) {
-    s.spec
-        .set("process.scheduler", json!({"policy": "SCHED_FROB"}));
-    s.run().fails_somehow().exits(1);
-}
-
-fn io_priority(s: &mut Sandbox) {
-    for (class, number) in [
-        ("IOPRIO_CLASS_BE", 2),
-        ("IOPRIO_CLASS_IDLE", 3),
-        ("IOPRIO_CLASS_RT", 1),
-    ] {
-        s.spec
-            .set("process.ioPriority", json!({"class": class, "priority": 4}));
-        let report = s.inspect(&[]);
-        assert_eq!(
-            (report.number("ioprio_class"), report.number("ioprio_level")),
-            (number, 4),
-            "{class}"
-        );
-    }
-}
-
-fn exec_cpu_affinity(s: &mut Sandbox) {
-    if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
-        skip("one CPU only");
-    }
-    s.spec.set(
-        "process.execCPUAffinity",
-        json!({"initial": "0", "final": "1"}),
-    );
-    s.start_waiting();
-    assert_eq!(s.exec_inspect(&[], &[]).numbers("affinity"), [1]);
-    s.stop();
-}
-
-fn personality(s: &mut Sandbox) {
-    s.spec
-        .set("linux.personality", json!({"domain": "LINUX32"}));
-    let report = s.inspect(&[]);
-    assert_eq!(report.number("personality"), 8);
-    assert_eq!(report.text("machine"), "i686");
-    s.spec.set("linux.personality", json!({"domain": "LINUX"}));
-    assert_eq!(s.inspect(&[]).number("personality"), 0);
-}
-
-fn personality_bad(s: &mut Sandbox) {
-    s.spec.set("linux.personality", json!({"domain": "MINIX"}));
-    s.run().fails_somehow().exits(1);
-}
-
 fn home_from_passwd(s: &mut Sandbox) {
     assert_eq!(s.inspect(&[]).env("HOME"), Some("/root"));
     s.spec
@@ -523,27 +410,4 @@ fn dumpable(s: &mut Sandbox) {
 fn session_of_its_own(s: &mut Sandbox) {
     let report = s.inspect(&[]);
     assert_eq!((report.number("sid"), report.number("pgid")), (1, 1));
-}
-
-fn memory_policy(s: &mut Sandbox) {
-    s.spec.set(
-        "linux.memoryPolicy",
-        json!({"mode": "MPOL_BIND", "nodes": "0"}),
-    );
-    let report = s.inspect(&[]);
-    assert_eq!(
-        (
-            report.number("mempolicy") & 0xff,
-            report.number("mempolicy_nodes")
-        ),
-        (2, 1)
-    );
-}
-
-fn memory_policy_bad(s: &mut Sandbox) {
-    s.spec.set(
-        "linux.memoryPolicy",
-        json!({"mode": "MPOL_FROB", "nodes": "0"}),
-    );
-    s.run().fails_somehow().exits(1);
 }

@@ -2,22 +2,12 @@
 
 use crate::case::cases;
 use crate::inspect::{ENOSYS, EPERM};
-use crate::process;
 use crate::sandbox::Sandbox;
 use serde_json::{Value, json};
-use std::process::{Command, Stdio};
-use std::time::Duration;
 
 cases!("seccomp":
-    errno, errno_default_is_eperm, errno_value, default_errno, allow_list, kill_thread, kill_process, trap, log, trace_is_enosys,
-    every_operator, masked_equal, several_arguments, two_values_of_one_argument, later_rule_of_another_value, unknown_name_is_ignored,
-    unknown_action, unknown_operator, unknown_architecture, unknown_flag, all_architectures, flags_accepted, above_the_newest_is_enosys,
-    without_no_new_privs, with_no_new_privs_as_user, many_rules, mode_is_two, docker_like, notify, notify_without_listener,
-    notify_on_write_refused, notify_metadata, absent, empty_profile, allow_all, argument_index_out_of_range, default_action_kill_still_starts,
+    errno, errno_default_is_eperm, errno_value, default_errno, allow_list, kill_thread, kill_process, trap, log, trace_is_enosys, every_operator, masked_equal, several_arguments, two_values_of_one_argument, later_rule_of_another_value, unknown_name_is_ignored, unknown_action, unknown_operator, unknown_architecture, unknown_flag, all_architectures, flags_accepted, above_the_newest_is_enosys, without_no_new_privs, with_no_new_privs_as_user, many_rules, mode_is_two, docker_like, absent, empty_profile, allow_all, argument_index_out_of_range, default_action_kill_still_starts,
 );
-
-const GETPPID: u32 = 110;
-const GETPGID: u32 = 121;
 
 fn profile(s: &mut Sandbox, default: &str, rules: Value) {
     s.spec.set(
@@ -373,112 +363,6 @@ fn docker_like(s: &mut Sandbox) {
         ),
         (EPERM, EPERM)
     );
-}
-
-/// The inspector on the host as listening agent; killed when dropped.
-struct Agent(std::process::Child);
-
-impl Agent {
-    fn start(s: &Sandbox, socket: &str, count: u32) -> Self {
-        let out = std::fs::File::create(s.path("agent.out")).unwrap();
-        let child = Command::new(s.rootfs.join("inspect"))
-            .args(["seccomp-agent", socket, &count.to_string()])
-            .stdin(Stdio::null())
-            .stdout(out)
-            .spawn()
-            .unwrap();
-        let agent = Self(child);
-        assert!(process::eventually(Duration::from_secs(5), || {
-            std::path::Path::new(socket).exists()
-        }));
-        agent
-    }
-
-    fn answer(mut self, s: &Sandbox) -> Value {
-        assert!(
-            process::wait_child(&mut self.0, Duration::from_secs(5)).is_some(),
-            "the agent still waits"
-        );
-        serde_json::from_str(&std::fs::read_to_string(s.path("agent.out")).unwrap()).unwrap()
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn notify(s: &mut Sandbox) {
-    let socket = s.path("agent.sock");
-    let agent = Agent::start(s, &socket, 1);
-    profile(
-        s,
-        "SCMP_ACT_ALLOW",
-        json!([{"names": ["getpgid"], "action": "SCMP_ACT_NOTIFY"}]),
-    );
-    s.spec
-        .set("linux.seccomp.listenerPath", socket)
-        .args(&["/inspect", "probe", "syscall:121,0"]);
-    let report = crate::inspect::Report::parse(&s.run().ok().stdout);
-    assert_eq!(
-        report.probe("syscall:121,0")["value"],
-        4242,
-        "the agent's answer"
-    );
-    let answer = agent.answer(s);
-    assert_eq!(answer["notifications"], json!([GETPGID]));
-    let state: Value = serde_json::from_str(answer["state"].as_str().unwrap()).unwrap();
-    assert_eq!(state["fds"], json!(["seccompFd"]));
-    assert!(state["pid"].as_i64().unwrap() > 1, "{state}");
-    assert_eq!(
-        (&state["state"]["id"], &state["state"]["status"]),
-        (&json!(s.id), &json!("creating"))
-    );
-    assert_ne!(GETPPID, GETPGID);
-}
-
-fn notify_metadata(s: &mut Sandbox) {
-    let socket = s.path("agent.sock");
-    let agent = Agent::start(s, &socket, 1);
-    profile(
-        s,
-        "SCMP_ACT_ALLOW",
-        json!([{"names": ["getpgid"], "action": "SCMP_ACT_NOTIFY"}]),
-    );
-    s.spec
-        .set("linux.seccomp.listenerPath", socket)
-        .set("linux.seccomp.listenerMetadata", "opaque text")
-        .args(&["/inspect", "probe", "syscall:121,0"]);
-    s.run().ok();
-    let answer = agent.answer(s);
-    let state: Value = serde_json::from_str(answer["state"].as_str().unwrap()).unwrap();
-    assert_eq!(state["metadata"], "opaque text");
-}
-
-fn notify_without_listener(s: &mut Sandbox) {
-    profile(
-        s,
-        "SCMP_ACT_ALLOW",
-        json!([{"names": ["getpgid"], "action": "SCMP_ACT_NOTIFY"}]),
-    );
-    s.run().fails_somehow().exits(1);
-    s.spec
-        .set("linux.seccomp.listenerPath", "/nonexistent/agent.sock");
-    s.run().fails_somehow().exits(1);
-}
-
-fn notify_on_write_refused(s: &mut Sandbox) {
-    let socket = s.path("agent.sock");
-    let _agent = Agent::start(s, &socket, 1);
-    profile(
-        s,
-        "SCMP_ACT_ALLOW",
-        json!([{"names": ["write"], "action": "SCMP_ACT_NOTIFY"}]),
-    );
-    s.spec.set("linux.seccomp.listenerPath", socket);
-    s.run().fails_somehow().exits(1);
 }
 
 fn absent(s: &mut Sandbox) {

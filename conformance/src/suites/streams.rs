@@ -3,18 +3,12 @@
 use crate::case::{cases, skip};
 use crate::inspect::Report;
 use crate::sandbox::Sandbox;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixDatagram;
-use std::time::Duration;
 
 cases!("streams":
-    log_json_is_one_object, log_json_on_success_exists, log_text, log_is_appended, log_json_of_each_failing_verb, stderr_too_with_a_log,
-    debug_logs_more, log_unwritable, log_format_unknown, preserve_fds, preserve_fds_none, preserve_fds_missing, listen_fds, listen_fds_and_preserve,
-    notify_socket, notify_socket_waits, notify_socket_of_create_and_start, notify_filtered, stdin_is_not_consumed, nothing_on_stdout,
-    state_directory_layout, state_json_keys, state_json_cgroup_paths, state_root_by_xdg, default_root_is_not_touched,
-    rootless_flag_values, systemd_cgroup_without_systemd, crun_globals, caller_death_signal_is_harmless, many_descriptors_open,
+    log_json_is_one_object, log_json_on_success_exists, log_text, log_is_appended, log_json_of_each_failing_verb, stderr_too_with_a_log, debug_logs_more, log_unwritable, log_format_unknown, preserve_fds, preserve_fds_none, preserve_fds_missing, listen_fds, listen_fds_and_preserve, stdin_is_not_consumed, nothing_on_stdout, state_directory_layout, state_json_keys, state_json_cgroup_paths, state_root_by_xdg, default_root_is_not_touched, rootless_flag_values, systemd_cgroup_without_systemd, crun_globals, caller_death_signal_is_harmless, many_descriptors_open,
 );
 
 fn log_call(s: &Sandbox, arguments: &[&str], path: &str) -> crate::runtime::Output {
@@ -222,103 +216,6 @@ fn listen_fds_and_preserve(s: &mut Sandbox) {
     assert_eq!(
         fds(&Report::parse(&output.stdout)),
         ["0", "1", "2", "3", "4"]
-    );
-}
-
-/// A host's notification socket in the case's directory.
-fn notification(s: &Sandbox) -> (UnixDatagram, String) {
-    let path = s.path("notify.sock");
-    let socket = UnixDatagram::bind(&path).unwrap();
-    socket
-        .set_read_timeout(Some(Duration::from_secs(5)))
-        .unwrap();
-    (socket, path)
-}
-
-/// Reads the socket as a service manager does until the runtime ends; what it got, joined.
-fn listen(
-    socket: &UnixDatagram,
-    running: crate::runtime::Running,
-) -> (String, crate::runtime::Output) {
-    let mut all = String::new();
-    let mut bytes = [0_u8; 4096];
-    socket
-        .set_read_timeout(Some(Duration::from_millis(20)))
-        .unwrap();
-    let end = std::time::Instant::now() + Duration::from_secs(10);
-    loop {
-        // Asked before reading, so that what came just before the end is still read.
-        let ended = !crate::process::is_alive(running.pid());
-        while let Ok(count) = socket.recv(&mut bytes) {
-            all.push_str(&String::from_utf8_lossy(&bytes[..count]));
-            all.push('\n');
-        }
-        if ended || std::time::Instant::now() > end {
-            return (all, running.finish(Duration::from_secs(5)).ok());
-        }
-    }
-}
-
-fn notify_socket(s: &mut Sandbox) {
-    let (socket, path) = notification(s);
-    s.spec.args(&["/inspect", "report", "notify:READY=1"]);
-    let running = s.run_call(&[]).env("NOTIFY_SOCKET", path).spawn();
-    let (all, output) = listen(&socket, running);
-    let report = Report::parse(&output.stdout);
-    assert_eq!(report.errno("notify:READY=1"), 0);
-    assert!(all.contains("READY=1") && all.contains("MAINPID="), "{all}");
-}
-
-fn notify_socket_waits(s: &mut Sandbox) {
-    // Detached `run` returns only when the container is ready.
-    let (socket, path) = notification(s);
-    s.spec.args(&[
-        "/bin/sh",
-        "-c",
-        "sleep 0.3; /inspect probe notify:READY=1; sleep 100",
-    ]);
-    let pid_file = s.pid_file().to_string_lossy().into_owned();
-    let running = s
-        .run_call(&["--detach", "--pid-file", &pid_file])
-        .env("NOTIFY_SOCKET", path)
-        .spawn();
-    let (all, output) = listen(&socket, running);
-    assert!(
-        output.took > Duration::from_millis(250),
-        "{:?}",
-        output.took
-    );
-    assert!(all.contains("READY=1"), "{all}");
-    assert!(all.contains(&format!("MAINPID={}", s.pid())), "{all}");
-    s.stop();
-}
-
-fn notify_socket_of_create_and_start(s: &mut Sandbox) {
-    let (socket, path) = notification(s);
-    s.spec
-        .args(&["/bin/sh", "-c", "/inspect probe notify:READY=1; sleep 100"]);
-    let output = s
-        .create_call(&[])
-        .env("NOTIFY_SOCKET", path.clone())
-        .run()
-        .ok();
-    s.output = output.stdout_file;
-    let running = s.call(&["start", &s.id]).env("NOTIFY_SOCKET", path).spawn();
-    let (all, _) = listen(&socket, running);
-    assert!(all.contains("READY=1"), "{all}");
-    s.stop();
-}
-
-fn notify_filtered(s: &mut Sandbox) {
-    // Only READY is forwarded; a container cannot set arbitrary fields of the host's unit.
-    let (socket, path) = notification(s);
-    let script = "/inspect probe 'notify:STATUS=evil' 'notify:STOPPING=1' 'notify:READY=1'";
-    s.spec.args(&["/bin/sh", "-c", script]);
-    let running = s.run_call(&[]).env("NOTIFY_SOCKET", path).spawn();
-    let (all, _) = listen(&socket, running);
-    assert!(
-        all.contains("READY=1") && !all.contains("evil") && !all.contains("STOPPING"),
-        "{all}"
     );
 }
 

@@ -1,0 +1,229 @@
+//! update: by flags, by file, on stdin.
+use super::cgroups::{limited, need};
+use crate::case::{cases, skip};
+use crate::sandbox::{Container, Sandbox};
+use serde_json::json;
+use std::fs;
+use std::path::Path;
+
+cases!("update":
+    by_flags, resources_on_stdin, resources_file, memory_up_and_down, cpu_values, cpuset_values, pids_value, unlimited,
+    bad_value_keeps_the_old, of_a_stopped_one, of_an_absent_one, broken_json, ignored_kernel_memory, blkio_weight_flag,
+    keeps_device_rules, of_a_created_one, of_a_paused_one,
+);
+
+fn update(s: &Container, flags: &[&str]) -> crate::runtime::Output {
+    s.call(&[&["update"], flags, &[s.id.as_str()]].concat())
+        .run()
+}
+
+fn by_flags(s: &mut Sandbox) {
+    need("memory");
+    limited(s, "memory.limit", 64 << 20);
+    s.start_waiting();
+    update(
+        s,
+        &[
+            "--memory",
+            "33554432",
+            "--memory-reservation",
+            "16777216",
+            "--pids-limit",
+            "77",
+            "--cpu-share",
+            "222",
+        ],
+    )
+    .ok();
+    assert_eq!(s.cgroup_file("memory", "memory.limit_in_bytes"), "33554432");
+    assert_eq!(
+        s.cgroup_file("memory", "memory.soft_limit_in_bytes"),
+        "16777216"
+    );
+    assert_eq!(s.cgroup_file("pids", "pids.max"), "77");
+    assert_eq!(s.cgroup_file("cpu", "cpu.shares"), "222");
+    s.stop();
+}
+
+fn resources_on_stdin(s: &mut Sandbox) {
+    need("memory");
+    s.start_waiting();
+    let text = json!({"memory": {"limit": 50 << 20}, "cpu": {"shares": 99}, "pids": {"limit": 55}})
+        .to_string();
+    for arguments in [
+        ["update", "--resources=-", s.id.as_str()].as_slice(),
+        &["update", "-r", "-", s.id.as_str()],
+    ] {
+        s.call(arguments).stdin(&text).run().ok();
+    }
+    assert_eq!(
+        s.cgroup_file("memory", "memory.limit_in_bytes"),
+        (50 << 20).to_string()
+    );
+    assert_eq!(s.cgroup_file("cpu", "cpu.shares"), "99");
+    assert_eq!(s.cgroup_file("pids", "pids.max"), "55");
+    s.stop();
+}
+
+fn resources_file(s: &mut Sandbox) {
+    need("cpu");
+    s.start_waiting();
+    let path = s.path("resources.json");
+    fs::write(
+        &path,
+        json!({"cpu": {"quota": 30_000, "period": 60_000}}).to_string(),
+    )
+    .unwrap();
+    update(s, &["--resources", &path]).ok();
+    assert_eq!(s.cgroup_file("cpu", "cpu.cfs_quota_us"), "30000");
+    assert_eq!(s.cgroup_file("cpu", "cpu.cfs_period_us"), "60000");
+    s.stop();
+}
+
+fn memory_up_and_down(s: &mut Sandbox) {
+    need("memory");
+    if !Path::new("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes").exists() {
+        skip("no swap accounting");
+    }
+    limited(s, "memory", json!({"limit": 64 << 20, "swap": 64 << 20}));
+    s.start_waiting();
+    // The order of the two writes differs by direction.
+    for size in [256_u64 << 20, 32 << 20] {
+        let text = size.to_string();
+        update(s, &["--memory", &text, "--memory-swap", &text]).ok();
+        assert_eq!(s.cgroup_file("memory", "memory.limit_in_bytes"), text);
+        assert_eq!(s.cgroup_file("memory", "memory.memsw.limit_in_bytes"), text);
+    }
+    s.stop();
+}
+
+fn cpu_values(s: &mut Sandbox) {
+    need("cpu");
+    s.start_waiting();
+    update(s, &["--cpu-period", "100000", "--cpu-quota", "40000"]).ok();
+    assert_eq!(s.cgroup_file("cpu", "cpu.cfs_quota_us"), "40000");
+    update(s, &["--cpu-quota", "-1"]).ok();
+    assert_eq!(s.cgroup_file("cpu", "cpu.cfs_quota_us"), "-1");
+    s.stop();
+}
+
+fn cpuset_values(s: &mut Sandbox) {
+    need("cpuset");
+    s.start_waiting();
+    update(s, &["--cpuset-cpus", "0", "--cpuset-mems", "0"]).ok();
+    assert_eq!(s.cgroup_file("cpuset", "cpuset.cpus"), "0");
+    s.stop();
+}
+
+fn pids_value(s: &mut Sandbox) {
+    need("pids");
+    s.start_waiting();
+    update(s, &["--pids-limit", "10"]).ok();
+    assert_eq!(s.cgroup_file("pids", "pids.max"), "10");
+    update(s, &["--pids-limit", "-1"]).ok();
+    assert_eq!(s.cgroup_file("pids", "pids.max"), "max");
+    s.stop();
+}
+
+fn unlimited(s: &mut Sandbox) {
+    need("memory");
+    limited(s, "memory.limit", 64 << 20);
+    s.start_waiting();
+    update(s, &["--memory", "-1", "--memory-swap", "-1"]).ok();
+    assert!(
+        s.cgroup_file("memory", "memory.limit_in_bytes")
+            .parse::<u64>()
+            .unwrap()
+            > 1 << 60
+    );
+    s.stop();
+}
+
+fn bad_value_keeps_the_old(s: &mut Sandbox) {
+    need("memory");
+    limited(s, "memory.limit", 64 << 20);
+    s.start_waiting();
+    assert_eq!(update(s, &["--memory", "lots"]).code, 1);
+    assert_eq!(update(s, &["--cpuset-cpus", "9999"]).code, 1);
+    assert_eq!(
+        s.cgroup_file("memory", "memory.limit_in_bytes"),
+        (64 << 20).to_string()
+    );
+    s.stop();
+}
+
+fn of_a_stopped_one(s: &mut Sandbox) {
+    s.spec.args(&["/bin/true"]);
+    s.create();
+    s.start().ok();
+    s.reap();
+    assert_eq!(update(s, &["--memory", "33554432"]).code, 1);
+}
+
+fn of_an_absent_one(s: &mut Sandbox) {
+    update(s, &["--memory", "33554432"]).fails(1, "does not exist");
+}
+
+fn broken_json(s: &mut Sandbox) {
+    s.start_waiting();
+    for text in ["", "{", "[]", "5", "{\"memory\": {\"limit\": \"many\"}}"] {
+        let output = s
+            .call(&["update", "--resources", "-", &s.id])
+            .stdin(text)
+            .run();
+        assert_eq!(output.code, 1, "{text:?}: {}", output.stderr);
+    }
+    s.stop();
+}
+
+fn ignored_kernel_memory(s: &mut Sandbox) {
+    s.start_waiting();
+    update(
+        s,
+        &[
+            "--kernel-memory",
+            "33554432",
+            "--kernel-memory-tcp",
+            "33554432",
+        ],
+    )
+    .ok();
+    s.stop();
+}
+
+fn blkio_weight_flag(s: &mut Sandbox) {
+    need("blkio");
+    s.start_waiting();
+    update(s, &["--blkio-weight", "200"]).ok();
+    s.stop();
+}
+
+fn keeps_device_rules(s: &mut Sandbox) {
+    need("devices");
+    s.spec.set(
+        "linux.resources.devices",
+        json!([{"allow": false, "access": "rwm"}]),
+    );
+    s.start_waiting();
+    let before = s.cgroup_file("devices", "devices.list");
+    update(s, &["--pids-limit", "33"]).ok();
+    assert_eq!(s.cgroup_file("devices", "devices.list"), before);
+    s.stop();
+}
+
+fn of_a_created_one(s: &mut Sandbox) {
+    need("pids");
+    s.create();
+    update(s, &["--pids-limit", "44"]).ok();
+    assert_eq!(s.cgroup_file("pids", "pids.max"), "44");
+}
+
+fn of_a_paused_one(s: &mut Sandbox) {
+    need("pids");
+    s.start_waiting();
+    s.call(&["pause", &s.id]).run().ok();
+    update(s, &["--pids-limit", "44"]).ok();
+    assert_eq!(s.status(), "paused", "update does not thaw");
+    s.call(&["resume", &s.id]).run().ok();
+    s.stop();
+}
