@@ -209,23 +209,72 @@ fn host_network_sysfs_by_bind(s: &mut Sandbox) {
     assert_ne!(report.errno("create:/sys/fs/cgroup/x"), 0);
 }
 
+/// Gives the user a name and ranges, in a mount namespace of its own so that the host's files stay as they are.
+fn with_subordinate_ids(s: &Sandbox, mut call: Call) -> Call {
+    let passwd = fs::read_to_string("/etc/passwd").unwrap();
+    let user = format!("tctest:x:{USER}:{USER}::/:/bin/sh\n");
+    fs::write(s.path("passwd"), passwd + &user).unwrap();
+    fs::write(s.path("subuid"), "tctest:700000:65536\n").unwrap();
+    let script = format!(
+        "set -e; mount --bind {0}/passwd /etc/passwd; touch -a /etc/subuid /etc/subgid; \
+         mount --bind {0}/subuid /etc/subuid; mount --bind {0}/subuid /etc/subgid; \
+         exec setpriv --reuid {USER} --regid {USER} --clear-groups -- \"$@\"",
+        s.environment.directory.display()
+    );
+    let runtime = std::mem::replace(&mut call.program, "/usr/bin/unshare".into());
+    let mut arguments: Vec<std::ffi::OsString> = [
+        "--mount",
+        "--propagation",
+        "slave",
+        "/bin/sh",
+        "-c",
+        &script,
+        "sh",
+    ]
+    .into_iter()
+    .map(Into::into)
+    .collect();
+    arguments.push(runtime.into());
+    arguments.append(&mut call.globals);
+    call.globals = arguments;
+    call.user = None;
+    call
+}
+
 fn range_by_newuidmap(s: &mut Sandbox) {
-    if !Path::new("/usr/bin/newuidmap").exists() {
-        skip("newuidmap is not installed (package uidmap)");
-    }
-    if !fs::read_to_string("/etc/subuid").is_ok_and(|text| text.contains(&format!("{USER}:"))) {
-        skip(format!(
-            "/etc/subuid has no range for {USER}; the suite does not edit it"
-        ));
+    for program in [
+        "/usr/bin/newuidmap",
+        "/usr/bin/setpriv",
+        "/usr/bin/unshare",
+        "/etc/subuid",
+        "/etc/subgid",
+    ] {
+        if !Path::new(program).exists() {
+            skip(format!(
+                "{program} is absent (packages uidmap and util-linux)"
+            ));
+        }
     }
     prepare(s);
-    let maps = json!([{"containerID": 0, "hostID": USER, "size": 1}, {"containerID": 1, "hostID": 700_000, "size": 1000}]);
+    let maps = json!([
+        {"containerID": 0, "hostID": USER, "size": 1}, {"containerID": 1, "hostID": 700_000, "size": 1000}
+    ]);
     s.spec
         .set("linux.uidMappings", maps.clone())
         .set("linux.gidMappings", maps);
-    let report = inspect_as_user(s, &["chown:/etc/hosts,5,5", "setuid:5"]);
+    s.spec
+        .args(&["/inspect", "report", "child:setuid:5", "chown:/tmp,5,6"]);
+    let call = s.run_call(&[]);
+    let call = with_subordinate_ids(s, as_user(s, call));
+    let report = Report::parse(&call.run().ok().stdout);
     assert_eq!(report.texts("uid_map").len(), 2);
-    assert_eq!(report.errno("setuid:5"), 0);
+    assert_eq!(report.texts("gid_map").len(), 2);
+    assert_eq!(
+        report.texts("setgroups"),
+        ["allow"],
+        "newgidmap leaves setgroups alone"
+    );
+    assert_eq!(report.errno("chown:/tmp,5,6"), 0);
 }
 
 fn state_root_by_xdg(s: &mut Sandbox) {

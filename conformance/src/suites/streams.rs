@@ -8,7 +8,8 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 
 cases!("streams":
-    log_json_is_one_object, log_json_on_success_exists, log_text, log_is_appended, log_json_of_each_failing_verb, stderr_too_with_a_log, debug_logs_more, log_unwritable, log_format_unknown, preserve_fds, preserve_fds_none, preserve_fds_missing, listen_fds, listen_fds_and_preserve, stdin_is_not_consumed, nothing_on_stdout, state_directory_layout, state_json_keys, state_json_cgroup_paths, state_root_by_xdg, default_root_is_not_touched, rootless_flag_values, systemd_cgroup_without_systemd, crun_globals, caller_death_signal_is_harmless, many_descriptors_open,
+    log_json_is_one_object, log_json_on_success_exists, log_text, log_is_appended, log_json_of_each_failing_verb, stderr_too_with_a_log, debug_logs_more, log_unwritable, log_format_unknown, preserve_fds, preserve_fds_none, preserve_fds_missing, listen_fds, listen_fds_and_preserve, stdin_is_not_consumed, nothing_on_stdout, state_directory_layout, state_json_keys, state_json_cgroup_paths, state_root_by_xdg, default_root_is_not_touched, rootless_flag_values, systemd_cgroup_without_systemd, crun_globals,
+    under_another_name, caller_death_signal_is_harmless, many_descriptors_open,
 );
 
 fn log_call(s: &Sandbox, arguments: &[&str], path: &str) -> crate::runtime::Output {
@@ -402,4 +403,16 @@ fn caller_death_signal_is_harmless(s: &mut Sandbox) {
     s.start_waiting();
     assert_eq!(s.exec_inspect(&[], &[]).number("pdeathsig"), 0);
     s.stop();
+}
+
+fn under_another_name(s: &mut Sandbox) {
+    // podman's tests want a runtime called runc or crun; a link has to do.
+    for name in ["runc", "crun"] {
+        let link = s.path(name);
+        std::os::unix::fs::symlink(&s.environment.runtime, &link).unwrap();
+        s.spec.args(&["/bin/echo", "by link"]);
+        let mut call = s.run_call(&[]);
+        call.program = link.into();
+        assert_eq!(call.run().ok().stdout, "by link\n");
+    }
 }
