@@ -98,6 +98,16 @@ impl Runtime {
             .unwrap_or_else(|| bundle.join("config.json"));
         let text = read_config(&file)?;
         let spec = config::load(&text)?;
+        let terminal = spec
+            .process
+            .as_ref()
+            .is_some_and(|process| process.terminal);
+        if matches!(options.console, crate::Console::Socket(_)) && !terminal {
+            return Err(Error::Config {
+                path: "process.terminal".to_owned(),
+                why: "cannot use console socket if tty not requested".to_owned(),
+            });
+        }
         let facts = probe::facts(&spec)?;
         let rootless = self.is_rootless(&facts);
         let state_dir = absolute(&self.root)?.join(id);

@@ -278,7 +278,7 @@ fn put(op: &ChildOp, writer: &mut Writer) -> Result<(), &'static str> {
         ChildOp::BindConsole { root, slave } => writer.op(&Op::BindConsole { root: slot(*root), slave: slot(*slave) }),
         ChildOp::SendFd { slot: s, barrier } => writer.op(&Op::SendFd { slot: slot(*s), id: barrier.number() }),
         ChildOp::UseTty(s) => writer.op(&Op::UseTty { slave: slot(*s) }),
-        ChildOp::OwnStdio { uid, null } => writer.op(&Op::OwnStdio { uid: *uid, null: slot(*null) }),
+        ChildOp::OwnStdio { uid } => writer.op(&Op::OwnStdio { uid: *uid }),
         ChildOp::RunHook { path, args, env, timeout, state, kind: _ } => {
             let (path, args, env) = (c(path)?, writer.table(args)?, writer.table(env)?);
             writer.op(&Op::RunHook { path: &path, args, env, timeout: *timeout, state: slot(*state) })

@@ -177,7 +177,7 @@ fn alter(value: &mut Value, change: &Change) {
         Value::String(text) => text.clone_from(&change.text),
         Value::Number(_) => *value = json!(change.number),
         Value::Bool(flag) => *flag = !*flag,
-        Value::Array(list) if change.kind % 3 == 0 => list.clear(),
+        Value::Array(list) if change.kind.is_multiple_of(3) => list.clear(),
         Value::Array(list) => {
             if let Some(element) = list.get(change.place % list.len().max(1)).cloned() {
                 if change.kind % 3 == 1 {

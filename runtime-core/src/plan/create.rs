@@ -121,6 +121,8 @@ impl<'a> Create<'a> {
         let place = Place {
             user_namespace: user,
             privileged: !options.rootless,
+            raises_limits: !options.rootless
+                && facts.has_capability(super::capabilities::SYS_RESOURCE),
             groups: match &maps {
                 Some(maps) if maps.groups_denied => Groups::Denied,
                 None if user => Groups::Unknown,

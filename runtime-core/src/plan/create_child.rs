@@ -67,7 +67,6 @@ impl Create<'_> {
             None => builder.child(
                 ChildOp::OwnStdio {
                     uid: self.process.ids.uid,
-                    null,
                 },
                 "process.user.uid",
             ),

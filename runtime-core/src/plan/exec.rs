@@ -50,6 +50,7 @@ pub fn plan_exec(
     let place = Place {
         user_namespace: user,
         privileged: !options.rootless,
+        raises_limits: !options.rootless && facts.has_capability(super::capabilities::SYS_RESOURCE),
         groups: if user {
             Groups::Unknown
         } else {
@@ -146,7 +147,7 @@ impl Exec<'_> {
         if let Some(op) = affinity.first {
             builder.child(op, "process.execCPUAffinity.initial");
         }
-        let (proc, null) = self.enter(&joins, builder);
+        let proc = self.enter(&joins, builder);
         if !into_cgroup && !self.target.cgroups.is_empty() {
             let labels = self.target.cgroups.to_vec();
             builder.host(
@@ -177,7 +178,6 @@ impl Exec<'_> {
             None => builder.child(
                 ChildOp::OwnStdio {
                     uid: self.program.ids.uid,
-                    null,
                 },
                 "process.user.uid",
             ),
@@ -232,11 +232,10 @@ impl Exec<'_> {
         .collect()
     }
 
-    fn enter(&self, joins: &[(Slot, Namespaces)], builder: &mut Builder) -> (Slot, Slot) {
-        let (proc, null) = (builder.slot("proc"), builder.slot("null"));
+    fn enter(&self, joins: &[(Slot, Namespaces)], builder: &mut Builder) -> Slot {
+        let proc = builder.slot("proc");
         builder.child(ChildOp::NonDumpable, "");
         builder.child(ChildOp::OpenProc(proc), "");
-        builder.child(ChildOp::OpenNull(null), "");
         for (slot, kind) in joins {
             builder.child(
                 ChildOp::Join {
@@ -265,7 +264,7 @@ impl Exec<'_> {
             builder.child(ChildOp::Fork, "");
         }
         builder.barrier(Barrier::Namespaces);
-        (proc, null)
+        proc
     }
 
     /// The container's devpts gives the terminal; /dev/console stays its init's.

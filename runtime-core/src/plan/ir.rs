@@ -612,8 +612,6 @@ pub enum ChildOp {
     OwnStdio {
         /// Owner.
         uid: u32,
-        /// From `OpenNull`.
-        null: Slot,
     },
     /// Run a hook and wait for it.
     RunHook {

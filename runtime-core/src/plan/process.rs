@@ -235,6 +235,8 @@ pub(crate) struct Place {
     pub(crate) user_namespace: bool,
     /// The caller has the host's rights over what the child may not change itself.
     pub(crate) privileged: bool,
+    /// The caller may set any limit of any process (CAP_SYS_RESOURCE).
+    pub(crate) raises_limits: bool,
     /// Whether setgroups(2) may be called.
     pub(crate) groups: Groups,
 }
@@ -257,7 +259,7 @@ pub(crate) fn host(process: &Decided, place: Place, builder: &mut Builder) {
 
 /// The host's part when the child has opened its last file: a small limit must not stop what comes before the program.
 pub(crate) fn host_limits(process: &Decided, place: Place, builder: &mut Builder) {
-    if place.privileged {
+    if place.raises_limits {
         for (index, limit) in process.rlimits.iter().enumerate() {
             builder.host(HostOp::Rlimit(*limit), format!("process.rlimits[{index}]"));
         }
@@ -266,11 +268,6 @@ pub(crate) fn host_limits(process: &Decided, place: Place, builder: &mut Builder
 
 /// The child's limits and priorities, while it still has its rights.
 pub(crate) fn limits(process: &Decided, place: Place, proc: Slot, builder: &mut Builder) {
-    if !place.privileged {
-        for (index, limit) in process.rlimits.iter().enumerate() {
-            builder.child(ChildOp::Rlimit(*limit), format!("process.rlimits[{index}]"));
-        }
-    }
     if let (Some(score), false) = (process.oom_score, place.user_namespace && place.privileged) {
         let op = ChildOp::WriteProc {
             proc,
@@ -352,6 +349,12 @@ pub(crate) fn identity(
         "process.args[0]",
     );
     builder.child(ChildOp::Umask(process.umask), "process.user.umask");
+    if !place.raises_limits {
+        // Nobody here may raise a hard limit; last, so that a small one stops nothing before the program.
+        for (index, limit) in process.rlimits.iter().enumerate() {
+            builder.child(ChildOp::Rlimit(*limit), format!("process.rlimits[{index}]"));
+        }
+    }
 }
 
 impl Decided {

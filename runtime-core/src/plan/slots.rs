@@ -36,7 +36,6 @@ pub(super) fn child_uses(op: &ChildOp) -> Vec<Slot> {
         | ChildOp::MoveRoot(slot)
         | ChildOp::Chroot(slot)
         | ChildOp::WriteProc { proc: slot, .. }
-        | ChildOp::OwnStdio { null: slot, .. }
         | ChildOp::Mask { null: slot, .. }
         | ChildOp::RunHook { state: slot, .. }
         | ChildOp::Mount { root: slot, .. }

@@ -56,7 +56,15 @@ pub(crate) fn filesystem(
     if copy_up {
         copy_up::directory(target, mounted)?;
     }
-    change(mounted, Attr { set: late, ..attr })?;
+    // fsmount(2) has set the rest; clearing its atime bits again would undo it.
+    change(
+        mounted,
+        Attr {
+            set: late,
+            clear: 0,
+            ..attr
+        },
+    )?;
     sys::move_mount(mounted, target)?;
     propagate(mounted, attr.propagation)?;
     fd::close(target);
@@ -169,12 +177,15 @@ fn make_parent_private(path: Fd) -> Result<()> {
 
 /// The new root becomes `/`; the old one, which pivot_root stacked on it, goes.
 pub(crate) fn pivot(root: Fd) -> Result<()> {
+    let old = fs::open_root()?;
     tare_sys::path::fchdir(root)?;
     sys::pivot_here()?;
-    // The old root is on top of `.` now. Slave, so that the detach is not seen by the host's peers.
+    // By its own fd: `.` is the new root, whose propagation is not to change. Slave, so that the host's peers don't see the detach.
     const MS_SLAVE: u32 = 1 << 19;
+    tare_sys::path::fchdir(old)?;
     sys::change(c".", MS_SLAVE | MS_REC)?;
     sys::detach(c".")?;
+    fd::close(old);
     tare_sys::path::chdir(c"/")
 }
 

@@ -89,7 +89,7 @@ ops! {
     /// Controlling terminal and fds 0 to 2.
     UseTty = 30 { slave: u16 }
     /// fchown of stdio.
-    OwnStdio = 31 { uid: u32, null: u16 }
+    OwnStdio = 31 { uid: u32 }
     /// Run a program and wait.
     RunHook = 32 { path: &'p CStr, args: Table, env: Table, timeout: u32, state: u16 }
     /// pivot_root(2).

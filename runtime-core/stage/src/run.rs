@@ -193,7 +193,7 @@ fn execute<'p>(m: &mut Machine<'p>, op: Op<'p>) -> Result<()> {
         Op::BindConsole { root, slave } => tty::bind_console(m.slot(root)?, m.slot(slave)?),
         Op::SendFd { slot, id } => tare_sys::socket::send(m.control, &Frame::Barrier { id }.to_bytes(), Some(m.slot(slot)?)),
         Op::UseTty { slave } => tty::use_as_stdio(m.slot(slave)?),
-        Op::OwnStdio { uid, null: _ } => tty::own_stdio(uid),
+        Op::OwnStdio { uid } => tty::own_stdio(uid),
         Op::RunHook { path, args, env, timeout, state } => hook::run(m, path, args, env, timeout, state),
         Op::PivotRoot { root } => mount::pivot(m.slot(root)?),
         Op::MoveRoot { root } => mount::move_root(m.slot(root)?),
