@@ -237,10 +237,7 @@ fn root(plan: &Plan) -> Result<(), Flaw> {
             | ChildOp::RootReadonly
             | ChildOp::RootPropagation(_) => !inside || identified,
             ChildOp::Ids { .. } => std::mem::replace(&mut identified, true),
-            ChildOp::Bounding(_)
-            | ChildOp::Groups(_)
-            | ChildOp::Rlimit(_)
-            | ChildOp::WriteProc { .. } => identified,
+            ChildOp::Bounding(_) | ChildOp::Groups(_) | ChildOp::WriteProc { .. } => identified,
             ChildOp::AwaitStart { .. } => std::mem::replace(&mut started, true),
             ChildOp::RunHook { .. } | ChildOp::Exec { .. } => false,
             _ => started,
