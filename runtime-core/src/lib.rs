@@ -1,4 +1,31 @@
-//! Being built.
+//! Containers from OCI bundles, as a library: namespaces, cgroups, capabilities, seccomp and pivot_root for any program.
+//!
+//! ```no_run
+//! use std::path::Path;
+//! use tare_runtime::{CreateOptions, Runtime};
+//! # fn main() -> Result<(), tare_runtime::Error> {
+//! let runtime = Runtime::new("/run/demo");
+//! println!("{}", runtime.plan("c1", Path::new("/bundles/hello"), &CreateOptions::default())?);
+//! let mut container = runtime.create("c1", Path::new("/bundles/hello"), CreateOptions::default())?;
+//! container.start()?;
+//! let status = container.wait()?;
+//! runtime.delete("c1", false)?;
+//! println!("exited with {}", status.code());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A bundle's `config.json` becomes a [`plan::ir::Plan`] (pure, readable), which is proved by [`plan::check`] and then run: its host
+//! lane here, its child lane in `stage-init`, a small static program that becomes the container's.
+//!
+//! Calls block; whoever has an event loop polls the pidfds. Any thread of any process may call: no signal handler, no fork of the
+//! caller's memory, no global state but the sealed memfd of `stage-init`.
+//!
+//! # What this crate does not do
+//! It never prints and reads neither the environment nor argv nor HOME. It trusts no path that a container's owner can change:
+//! those are resolved in the container's root, by file descriptor, when they are used.
+#![deny(unsafe_code)]
+
 pub mod config;
 mod container;
 mod control;
@@ -25,6 +52,7 @@ mod procfs;
 mod runtime;
 mod signal;
 mod signals;
+#[allow(unsafe_code)] // the launch of a child that borrows our memory: see its doc
 mod spawn;
 mod state;
 mod store;

@@ -14,7 +14,10 @@ pub struct Linux {
     #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
     pub gid_mappings: Vec<IdMapping>,
     /// Kernel parameters, dotted or slashed names.
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        deserialize_with = "nullable",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub sysctl: BTreeMap<String, String>,
     /// cgroup limits.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,7 +32,10 @@ pub struct Linux {
     #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<Device>,
     /// Network interfaces to move in, by their name outside.
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        deserialize_with = "nullable",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub net_devices: BTreeMap<String, NetDevice>,
     /// System-call filter.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,7 +62,10 @@ pub struct Linux {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub personality: Option<Personality>,
     /// Offsets of a new time namespace by clock name.
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        deserialize_with = "nullable",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub time_offsets: BTreeMap<String, TimeOffset>,
 }
 
@@ -187,10 +196,16 @@ pub struct Resources {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
     /// RDMA by device name.
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        deserialize_with = "nullable",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub rdma: BTreeMap<String, Rdma>,
     /// cgroup v2 files by name.
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        deserialize_with = "nullable",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub unified: BTreeMap<String, String>,
 }
 
@@ -309,10 +324,18 @@ pub struct BlockIo {
     #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
     pub throttle_write_bps_device: Vec<ThrottleDevice>,
     /// Operations a second.
-    #[serde(rename = "throttleReadIOPSDevice", deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        rename = "throttleReadIOPSDevice",
+        deserialize_with = "nullable",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub throttle_read_iops_device: Vec<ThrottleDevice>,
     /// Operations a second.
-    #[serde(rename = "throttleWriteIOPSDevice", deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        rename = "throttleWriteIOPSDevice",
+        deserialize_with = "nullable",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub throttle_write_iops_device: Vec<ThrottleDevice>,
 }
 

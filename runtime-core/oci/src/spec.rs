@@ -28,7 +28,10 @@ pub struct Spec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hooks: Option<Hooks>,
     /// Free metadata; some keys have a meaning to runtimes.
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        deserialize_with = "nullable",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub annotations: BTreeMap<String, String>,
     /// The Linux section.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -18,6 +18,9 @@ pub struct State {
     /// Absolute path of the bundle.
     pub bundle: String,
     /// The spec's annotations.
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        deserialize_with = "nullable",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub annotations: BTreeMap<String, String>,
 }

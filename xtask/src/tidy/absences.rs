@@ -1,4 +1,4 @@
-//! Invariants of absence: what a folder's code never mentions. Tests and build scripts may.
+//! Invariants of absence: what a folder's code never mentions. Tests, examples and build scripts may.
 
 use super::mask::code_only;
 use super::tree::Tree;
@@ -68,6 +68,7 @@ pub fn check(tree: &Tree) -> Vec<String> {
 fn is_test_or_build(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     path.contains("/tests/")
+        || path.contains("/examples/")
         || name == "build.rs"
         || name == "testing.rs"
         || name == "tests.rs"

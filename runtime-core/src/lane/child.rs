@@ -1,0 +1,187 @@
+//! The lane's dealings with the child: its start, the barriers, what it tells, how it ends.
+use super::Lane;
+use crate::control::{Received, receive, release};
+use crate::error::Error;
+use crate::failure;
+use crate::plan::ir::Barrier;
+use crate::spawn::{How, spawn};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::Ordering;
+use tare_stage::report::Frame;
+
+impl Lane<'_> {
+    pub(super) fn spawn(
+        &mut self,
+        namespaces: crate::plan::ir::Namespaces,
+        into_cgroup: bool,
+    ) -> Result<(), Error> {
+        let joined = match (&self.around.join, into_cgroup) {
+            (Some(join), true) => join.cgroup.directory(join.below)?,
+            _ => None,
+        };
+        let cgroup = match &joined {
+            Some(fd) => Some(fd.as_fd()),
+            None if into_cgroup => self.executor.directory(),
+            None => None,
+        };
+        let mut handed = Vec::with_capacity(self.plan.handed.len());
+        for slot in &self.plan.handed {
+            match self.slots.get(usize::from(slot.0)).and_then(Option::as_ref) {
+                Some(fd) => handed.push(fd.as_fd()),
+                None => {
+                    return Err(Error::system(
+                        "hand over a slot that is empty",
+                        tare_sys::Errno::EBADF,
+                    ));
+                }
+            }
+        }
+        let how = How {
+            namespaces,
+            cgroup,
+            stdio: self.around.stdio,
+            first_fd: 3 + self.around.preserve_fds,
+            handed,
+            timed: false,
+        };
+        let spawned = spawn(&self.lowered, &how)?;
+        self.child = Some(spawned);
+        // The child has its copies: a joined namespace or a detached tree must not outlive it in the host.
+        for slot in &self.plan.handed {
+            let keep = self.state_files.iter().any(|(file, _)| file == slot);
+            if let Some(place) = self.slots.get_mut(usize::from(slot.0)).filter(|_| !keep) {
+                *place = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// Meets the child: waits for it, lets it go on, or both (at `hooks`, in two steps).
+    pub(super) fn barrier(&mut self, barrier: Barrier) -> Result<(), Error> {
+        let releases_later = barrier == Barrier::Hooks && !self.hooks_met;
+        if barrier.child_signals() && !(barrier == Barrier::Hooks && self.hooks_met) {
+            self.await_barrier(barrier)?;
+            self.hooks_met |= barrier == Barrier::Hooks;
+        }
+        if barrier.child_waits() && !releases_later {
+            release(self.control()?, barrier.number())?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn await_barrier(&mut self, barrier: Barrier) -> Result<(), Error> {
+        let mut at_barrier = false;
+        let forks = self
+            .plan
+            .child
+            .iter()
+            .any(|step| matches!(step.op, crate::plan::ir::ChildOp::Fork));
+        let mut forked = self.hop.is_some() || !forks || barrier != Barrier::Namespaces;
+        while !(at_barrier && forked) {
+            match receive(self.control()?)? {
+                Received::Frame(Frame::Barrier { id }, fd) if id == barrier.number() => {
+                    at_barrier = true;
+                    self.received = fd;
+                }
+                Received::Frame(Frame::Forked { pid }, _) => {
+                    self.follow(pid as i32)?;
+                    forked = true;
+                }
+                Received::Frame(
+                    Frame::Failure {
+                        step,
+                        errno,
+                        detail,
+                    },
+                    _,
+                ) => {
+                    return Err(self.told(step, errno, detail));
+                }
+                Received::Frame(Frame::Barrier { .. }, _) => {
+                    return Err(Error::system(
+                        "meet the child: it is at another barrier",
+                        tare_sys::Errno::EPROTO,
+                    ));
+                }
+                Received::End => return Err(self.died()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The final process is another one than was spawned: the hop's child, which is ours by CLONE_PARENT.
+    pub(super) fn follow(&mut self, pid: i32) -> Result<(), Error> {
+        let process = rustix::process::Pid::from_raw(pid)
+            .ok_or_else(|| Error::system("follow the hop", tare_sys::Errno::ESRCH))?;
+        // Not reaped by anyone but us, so the pid is still its own.
+        let pidfd = rustix::process::pidfd_open(process, rustix::process::PidfdFlags::empty())
+            .map_err(|errno| Error::system("open the process that the hop made", errno))?;
+        if let Some(child) = &mut self.child {
+            let hop = std::mem::replace(&mut child.pidfd, pidfd);
+            child.pid = pid;
+            let _ = crate::wait::wait_child(hop.as_fd());
+            self.hop = Some(hop);
+        }
+        Ok(())
+    }
+
+    pub(super) fn control(&self) -> Result<BorrowedFd<'_>, Error> {
+        self.child
+            .as_ref()
+            .map(|child| child.control.as_fd())
+            .ok_or_else(|| {
+                Error::system("meet a child that was not spawned", tare_sys::Errno::ECHILD)
+            })
+    }
+
+    pub(super) fn told(&self, op: u32, errno: u32, detail: u32) -> Error {
+        let step = self.lowered.steps.get(op as usize).copied().unwrap_or(0);
+        failure::in_child_step(self.plan, step, tare_sys::Errno::new(errno as i32), detail)
+    }
+
+    /// The socket ended without a word.
+    pub(super) fn died(&mut self) -> Error {
+        let Some(child) = &self.child else {
+            return Error::system("wait for the child", tare_sys::Errno::ECHILD);
+        };
+        let op = child
+            .area
+            .progress()
+            .step
+            .load(Ordering::Acquire)
+            .saturating_sub(1);
+        let step = self.lowered.steps.get(op as usize).copied().unwrap_or(0);
+        let _ = rustix::process::pidfd_send_signal(&child.pidfd, rustix::process::Signal::KILL);
+        let how = crate::wait::wait_child(child.pidfd.as_fd());
+        failure::child_died(self.plan, step, how.ok())
+    }
+
+    /// After the last barrier: the child fails, dies, or becomes its program, which closes the socket.
+    pub(super) fn await_program(&mut self) -> Result<(), Error> {
+        match receive(self.control()?)? {
+            Received::Frame(
+                Frame::Failure {
+                    step,
+                    errno,
+                    detail,
+                },
+                _,
+            ) => Err(self.told(step, errno, detail)),
+            Received::Frame(..) => Err(Error::system(
+                "wait for the program: an unknown frame",
+                tare_sys::Errno::EPROTO,
+            )),
+            Received::End => {
+                let at = self.child.as_ref().map_or(0, |child| {
+                    child.area.progress().step.load(Ordering::Acquire)
+                });
+                // Killed in its last step or just after it looks the same as a program that was killed at once.
+                if at as usize == self.lowered.steps.len() {
+                    Ok(())
+                } else {
+                    Err(self.died())
+                }
+            }
+        }
+    }
+}
