@@ -17,8 +17,15 @@ impl Runtime {
     ///
     /// # Errors
     /// As `create`'s, but nothing is touched.
-    pub fn plan(&self, id: &str, bundle: &Path, options: &CreateOptions) -> Result<Plan, Error> {
-        Ok(self.prepare(id, bundle, options, Verb::Create)?.plan)
+    pub fn plan(
+        &self,
+        id: &str,
+        bundle: impl AsRef<Path>,
+        options: &CreateOptions,
+    ) -> Result<Plan, Error> {
+        Ok(self
+            .prepare(id, bundle.as_ref(), options, Verb::Create)?
+            .plan)
     }
 
     /// Makes a container that waits for [`Container::start`]. Its init is a child of this process.
@@ -29,18 +36,23 @@ impl Runtime {
     pub fn create(
         &self,
         id: &str,
-        bundle: &Path,
+        bundle: impl AsRef<Path>,
         options: CreateOptions,
     ) -> Result<Container, Error> {
-        self.make(id, bundle, options, Verb::Create)
+        self.make(id, bundle.as_ref(), options, Verb::Create)
     }
 
     /// Makes a container and starts it, without a stop between.
     ///
     /// # Errors
     /// As [`Runtime::create`] and [`Container::start`].
-    pub fn run(&self, id: &str, bundle: &Path, options: CreateOptions) -> Result<Container, Error> {
-        self.make(id, bundle, options, Verb::Run)
+    pub fn run(
+        &self,
+        id: &str,
+        bundle: impl AsRef<Path>,
+        options: CreateOptions,
+    ) -> Result<Container, Error> {
+        self.make(id, bundle.as_ref(), options, Verb::Run)
     }
 
     fn make(
