@@ -26,11 +26,6 @@
 //! those are resolved in the container's root, by file descriptor, when they are used.
 #![deny(unsafe_code)]
 
-/// The README's example, so that it compiles.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
-
 pub mod config;
 mod container;
 mod control;
