@@ -176,16 +176,25 @@ fn make_parent_private(path: Fd) -> Result<()> {
 }
 
 /// The new root becomes `/`; the old one, which pivot_root stacked on it, goes.
-pub(crate) fn pivot(root: Fd) -> Result<()> {
-    let old = fs::open_root()?;
+///
+/// Where the old tree is shared with the host it is made a slave first, or the host would see the detach. That takes an fd of
+/// it (`.` is the new root, whose propagation is not to change), and the close of that fd waits for the kernel's grace period:
+/// so only there.
+pub(crate) fn pivot(root: Fd, old_is_shared: bool) -> Result<()> {
+    let old = if old_is_shared {
+        Some(fs::open_root()?)
+    } else {
+        None
+    };
     tare_sys::path::fchdir(root)?;
     sys::pivot_here()?;
-    // By its own fd: `.` is the new root, whose propagation is not to change. Slave, so that the host's peers don't see the detach.
-    const MS_SLAVE: u32 = 1 << 19;
-    tare_sys::path::fchdir(old)?;
-    sys::change(c".", MS_SLAVE | MS_REC)?;
+    if let Some(old) = old {
+        const MS_SLAVE: u32 = 1 << 19;
+        tare_sys::path::fchdir(old)?;
+        sys::change(c".", MS_SLAVE | MS_REC)?;
+        fd::close(old);
+    }
     sys::detach(c".")?;
-    fd::close(old);
     tare_sys::path::chdir(c"/")
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct Machine<'p> {
     pub empty: Option<Fd>,
     /// Whether the null device's detached mount has been moved to its first place.
     pub null_placed: bool,
+    /// Whether the tree that `PivotRoot` leaves propagates to the host.
+    pub old_is_shared: bool,
     /// Third word of a failure frame.
     pub detail: u32,
 }
@@ -55,6 +57,7 @@ pub fn run(program: Program<'_>, progress: &Progress) -> ! {
         env: None,
         empty: None,
         null_placed: false,
+        old_is_shared: false,
         detail: 0,
     };
     for (index, slot) in machine
@@ -164,7 +167,11 @@ fn execute<'p>(m: &mut Machine<'p>, op: Op<'p>) -> Result<()> {
         Op::OpenNull { slot } => { let fd = fs::open_null()?; m.fill(slot, fd) }
         Op::OpenRoot { slot } => { let fd = fs::open_root()?; m.fill(slot, fd) }
         Op::WriteProc { proc_slot, path, text } => fs::write_proc(m.slot(proc_slot)?, path, text),
-        Op::Propagation { flags } => tare_sys::mount::change(c"/", flags),
+        Op::Propagation { flags } => {
+            const MS_SHARED: u32 = 1 << 20;
+            m.old_is_shared = flags & MS_SHARED != 0;
+            tare_sys::mount::change(c"/", flags)
+        }
         Op::BindRoot { root, path, parent_private, tree } => {
             let tree = tree.map(|slot| m.slot(slot)).transpose()?;
             let fd = mount::bind_root(path, parent_private, tree)?;
@@ -195,7 +202,7 @@ fn execute<'p>(m: &mut Machine<'p>, op: Op<'p>) -> Result<()> {
         Op::UseTty { slave } => tty::use_as_stdio(m.slot(slave)?),
         Op::OwnStdio { uid } => tty::own_stdio(uid),
         Op::RunHook { path, args, env, timeout, state } => hook::run(m, path, args, env, timeout, state),
-        Op::PivotRoot { root } => mount::pivot(m.slot(root)?),
+        Op::PivotRoot { root } => mount::pivot(m.slot(root)?, m.old_is_shared),
         Op::MoveRoot { root } => mount::move_root(m.slot(root)?),
         Op::Chroot { root } => mount::chroot(m.slot(root)?),
         Op::RootPropagation { flags } => tare_sys::mount::change(c"/", flags),
