@@ -3,7 +3,7 @@
 # The flag needs an explicit --target, else it would reach the proc macros too, which can't be static.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-.ci/need --tool cc gcc --tool cargo rust
+.ci/need --tool cc gcc --tool cargo rust libc6-dev
 host=$(rustc -vV | sed -n 's/^host: //p')
 target=${CARGO_TARGET_DIR:-target}
 RUSTFLAGS='-C target-feature=+crt-static' cargo build --quiet --release --target "$host" -p trun "$@"
