@@ -180,9 +180,7 @@ fn program_error(program: &str, candidate: &str, errno: Errno) -> Error {
 /// The file was found at `create`, so ENOENT here means its interpreter.
 fn execve_error(program: &str, errno: Errno) -> Error {
     let why = match errno {
-        Errno::ENOENT => {
-            ProgramError::InterpreterAbsent("named by its first line or its ELF header".to_owned())
-        }
+        Errno::ENOENT => ProgramError::InterpreterAbsent("of its #! line or ELF header".to_owned()),
         Errno::ENOEXEC => ProgramError::WrongFormat,
         Errno::EACCES | Errno::EPERM => ProgramError::NotExecutable,
         Errno::EISDIR => ProgramError::Directory,

@@ -69,9 +69,9 @@ fn program_hint(program: &str, why: &ProgramError) -> Option<String> {
         ProgramError::Directory | ProgramError::NotADirectory(_) => {
             "process.args[0] must name a program".to_owned()
         }
-        ProgramError::InterpreterAbsent(interpreter) => {
+        ProgramError::InterpreterAbsent(_) => {
             format!(
-                "{program} needs {interpreter}, which the image lacks (a script's #! line, or the ELF loader of another libc)"
+                "{program} is in the image, but not the program that its #! line names, or the loader of the libc it was linked for"
             )
         }
         ProgramError::WrongFormat => {
