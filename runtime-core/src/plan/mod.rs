@@ -15,6 +15,8 @@ pub mod facts;
 mod hooks;
 mod ids;
 pub mod ir;
+#[cfg(test)]
+mod lowered_tests;
 pub mod mount_options;
 mod mount_sources;
 mod mounts;
