@@ -23,9 +23,22 @@ impl Runtime {
         bundle: impl AsRef<Path>,
         options: &CreateOptions,
     ) -> Result<Plan, Error> {
-        Ok(self
-            .prepare(id, bundle.as_ref(), options, Verb::Create)?
-            .plan)
+        let bundle = Bundle::read(id, bundle.as_ref(), options)?;
+        let mut facts = probe::facts(&bundle.spec)?;
+        let for_root = facts.uid != 0 && !own_namespaces(&bundle.spec).has(Namespaces::USER);
+        if for_root {
+            // This caller could not create it at all; what root would do is the answer to the question.
+            facts.uid = 0;
+            facts.gid = 0;
+            facts.capabilities = u64::MAX >> (63 - facts.last_capability.min(63));
+        }
+        let mut plan = self
+            .decide(id, bundle, options, Verb::Create, &facts, for_root)?
+            .plan;
+        if for_root {
+            plan.title.push_str(" (by root)");
+        }
+        Ok(plan)
     }
 
     /// Makes a container that waits for [`Container::start`]. Its init is a child of this process.
@@ -102,30 +115,26 @@ impl Runtime {
         options: &CreateOptions,
         verb: Verb,
     ) -> Result<Prepared, Error> {
-        crate::check_id(id)?;
-        let bundle = absolute(bundle)?;
-        let file = options
-            .config
-            .clone()
-            .unwrap_or_else(|| bundle.join("config.json"));
-        let text = read_config(&file)?;
-        let spec = config::load(&text)?;
-        let terminal = spec
-            .process
-            .as_ref()
-            .is_some_and(|process| process.terminal);
-        if matches!(options.console, crate::Console::Socket(_)) && !terminal {
-            return Err(Error::Config {
-                path: "process.terminal".to_owned(),
-                why: "cannot use console socket if tty not requested".to_owned(),
-            });
-        }
-        let facts = probe::facts(&spec)?;
-        let rootless = self.is_rootless(&facts);
+        let bundle = Bundle::read(id, bundle, options)?;
+        let facts = probe::facts(&bundle.spec)?;
+        self.decide(id, bundle, options, verb, &facts, false)
+    }
+
+    fn decide(
+        &self,
+        id: &str,
+        bundle: Bundle,
+        options: &CreateOptions,
+        verb: Verb,
+        facts: &HostFacts,
+        for_root: bool,
+    ) -> Result<Prepared, Error> {
+        let Bundle { path, text, spec } = bundle;
+        let rootless = !for_root && self.is_rootless(facts);
         let state_dir = absolute(&self.root)?.join(id);
         let plan_options = PlanOptions {
             id: id.to_owned(),
-            bundle,
+            bundle: path,
             verb,
             cgroup_manager: self.cgroup_manager.clone(),
             rootless,
@@ -142,7 +151,7 @@ impl Runtime {
                 .map(|path| path.to_string_lossy().into_owned()),
             state_dir,
         };
-        let plan = crate::plan::plan(&spec, &facts, &plan_options)?;
+        let plan = crate::plan::plan(&spec, facts, &plan_options)?;
         crate::plan::check(&plan).map_err(|flaw| Error::Unsupported {
             what: "run a plan that doesn't hold together (a fault of ours)".to_owned(),
             why: flaw.to_string(),
@@ -158,6 +167,37 @@ impl Runtime {
     pub(crate) fn is_rootless(&self, facts: &HostFacts) -> bool {
         self.rootless
             .unwrap_or(facts.uid != 0 || !facts.initial_userns)
+    }
+}
+
+/// What the caller gave.
+struct Bundle {
+    path: PathBuf,
+    text: Vec<u8>,
+    spec: Spec,
+}
+
+impl Bundle {
+    fn read(id: &str, path: &Path, options: &CreateOptions) -> Result<Bundle, Error> {
+        crate::check_id(id)?;
+        let path = absolute(path)?;
+        let file = options
+            .config
+            .clone()
+            .unwrap_or_else(|| path.join("config.json"));
+        let text = read_config(&file)?;
+        let spec = config::load(&text)?;
+        let terminal = spec
+            .process
+            .as_ref()
+            .is_some_and(|process| process.terminal);
+        if matches!(options.console, crate::Console::Socket(_)) && !terminal {
+            return Err(Error::Config {
+                path: "process.terminal".to_owned(),
+                why: "cannot use console socket if tty not requested".to_owned(),
+            });
+        }
+        Ok(Bundle { path, text, spec })
     }
 }
 
