@@ -54,6 +54,10 @@ impl Directory {
         self.fd.as_fd()
     }
 
+    pub fn into_fd(self) -> OwnedFd {
+        self.fd
+    }
+
     pub fn write(&self, name: &str, value: &str) -> Result<(), Errno> {
         let fd = rustix::fs::openat(
             &self.fd,

@@ -5,7 +5,7 @@ use crate::handle::Saved;
 use crate::step::{Make, Setting};
 use crate::systemd::{Scope, unit};
 use crate::{Cgroup, Error, Skip, Step, devices, error::errno_name, remove};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 
@@ -25,16 +25,6 @@ pub struct Executor {
     /// Where systemd really put the scope, below the v2 or the `name=systemd` mount.
     scope_path: Option<String>,
     committed: bool,
-    existing: Option<Existing>,
-}
-
-/// Of an executor that joins a process to cgroups that are there.
-#[derive(Debug)]
-struct Existing {
-    cgroup: Cgroup,
-    below: BTreeMap<String, String>,
-    init: Option<i32>,
-    unified: Option<OwnedFd>,
 }
 
 #[derive(Debug)]
@@ -46,28 +36,6 @@ impl Executor {
     /// An executor that has done nothing.
     pub fn new() -> Executor {
         Executor::default()
-    }
-
-    /// An executor for a further process in a container's existing cgroups: it runs [`Step::Join`], whose labels are keys of
-    /// [`Saved::paths`], and has the v2 [`Executor::directory`]. `below` and `init` are as for [`Cgroup::join`].
-    ///
-    /// Errors: the v2 cgroup can't be opened.
-    pub fn existing(
-        cgroup: Cgroup,
-        below: BTreeMap<String, String>,
-        init: Option<i32>,
-    ) -> Result<Executor, Error> {
-        let unified = cgroup.directory(&below)?;
-        let existing = Existing {
-            cgroup,
-            below,
-            init,
-            unified,
-        };
-        let mut executor = Executor::new();
-        executor.existing = Some(existing);
-        executor.committed = true;
-        Ok(executor)
     }
 
     /// Runs one step. `pid` is the child's as the caller's pid namespace has it; place steps need it, the others don't read it.
@@ -89,13 +57,7 @@ impl Executor {
 
     /// The v2 cgroup's directory, for `CLONE_INTO_CGROUP`.
     pub fn directory(&self) -> Option<BorrowedFd<'_>> {
-        let existing = self
-            .existing
-            .as_ref()
-            .and_then(|existing| existing.unified.as_ref());
-        existing
-            .map(AsFd::as_fd)
-            .or_else(|| self.open.get("").map(|hierarchy| hierarchy.directory.fd()))
+        self.open.get("").map(|hierarchy| hierarchy.directory.fd())
     }
 
     /// Keeps what was made and hands it over.
@@ -191,6 +153,15 @@ impl Executor {
             let here = mount
                 .open_below(level)
                 .map_err(|errno| Error::io("open cgroup", mount.file(level), errno))?;
+            // Below a cgroup that is threaded already, or that has processes and only threadable controllers.
+            if !make.enable.is_empty()
+                && fresh
+                && here
+                    .read("cgroup.type")
+                    .is_ok_and(|kind| kind.trim() == "domain invalid")
+            {
+                let _ = here.write("cgroup.type", "threaded");
+            }
             if make.inherit_cpuset {
                 inherit(above.as_ref().unwrap_or(mount), &here, fresh)?;
             }
@@ -252,15 +223,24 @@ impl Executor {
             return;
         }
         let all: Vec<String> = missing.iter().map(|name| format!("+{name}")).collect();
-        if parent.write(FILE, &all.join(" ")).is_ok() {
-            return;
-        }
-        for name in missing {
-            if let Err(errno) = parent.write(FILE, &format!("+{name}")) {
-                self.not_enabled.insert(
-                    name.clone(),
-                    format!("{}: {}", parent.file(FILE), errno_name(errno)),
-                );
+        let mut note = |name: &String, why: &str| {
+            let why = format!("{}: {why}", parent.file(FILE));
+            self.not_enabled.insert(name.clone(), why);
+        };
+        match parent.write(FILE, &all.join(" ")) {
+            Ok(()) => {}
+            // Processes sit in the parent. Those controllers that would go in all the same (cpu, pids) would make its children threaded,
+            // and no process from elsewhere can join such a one: better none.
+            Err(Errno::BUSY) => {
+                let why = "EBUSY: processes sit in that cgroup, move them into one below it";
+                missing.into_iter().for_each(|name| note(name, why));
+            }
+            Err(_) => {
+                for name in missing {
+                    if let Err(errno) = parent.write(FILE, &format!("+{name}")) {
+                        note(name, &errno_name(errno));
+                    }
+                }
             }
         }
     }
@@ -309,12 +289,6 @@ impl Executor {
         pid: Option<i32>,
     ) -> Result<(), Error> {
         let pid = pid.ok_or_else(|| Error::io("join", "no pid given", Errno::INVAL))?;
-        if let Some(existing) = &self.existing {
-            let wanted = |controller: &str| labels.iter().any(|label| label == controller);
-            return existing
-                .cgroup
-                .join_some(pid, &existing.below, existing.init, wanted);
-        }
         for label in labels {
             if let Some(hierarchy) = self.open.get(label) {
                 join(
@@ -361,6 +335,7 @@ pub(crate) fn join(directory: &Directory, pid: i32, tasks: bool) -> Result<(), E
             Errno::BUSY => "; the cgroup has controllers enabled for children, so it takes no process of its own",
             Errno::ACCESS | Errno::PERM => "; this cgroup isn't delegated to the caller",
             Errno::SRCH => "; the process is gone",
+            Errno::NOTSUP => "; the cgroup is a threaded one, or below one that has processes: it takes only threads of those",
             Errno::NOSPC => "; its cpuset has no cpus or mems",
             Errno::INVAL => "; a realtime process needs realtime runtime there (cpu.realtimeRuntime)",
             _ => "",

@@ -75,24 +75,8 @@ impl Cgroup {
         below: &BTreeMap<String, String>,
         init: Option<i32>,
     ) -> Result<(), Error> {
-        self.join_some(pid, below, init, |_| true)
-    }
-
-    /// [`Cgroup::join`] for the controllers that are wanted.
-    pub(crate) fn join_some(
-        &self,
-        pid: i32,
-        below: &BTreeMap<String, String>,
-        init: Option<i32>,
-        wanted: impl Fn(&str) -> bool,
-    ) -> Result<(), Error> {
         let mut done = BTreeSet::new();
-        for (controller, path) in self
-            .saved
-            .paths
-            .iter()
-            .filter(|(controller, _)| wanted(controller))
-        {
+        for (controller, path) in &self.saved.paths {
             let sub = below
                 .get(controller)
                 .or_else(|| below.get(""))
@@ -132,6 +116,29 @@ impl Cgroup {
         let open = rustix::fs::open(&path, flags, rustix::fs::Mode::empty());
         open.map(Some)
             .map_err(|errno| Error::io("open cgroup", path, errno))
+    }
+
+    /// [`Cgroup::directory`] for a further process of a container whose first one is `init`: where the container made cgroups of its
+    /// own, so that its cgroup takes no process any more (clone3 would fail with EBUSY), the one that `init` is in now.
+    pub fn exec_directory(
+        &self,
+        below: &BTreeMap<String, String>,
+        init: i32,
+    ) -> Result<Option<OwnedFd>, Error> {
+        let inner = match self.optional("")? {
+            Some(top) if below.is_empty() => !top
+                .optional_text("cgroup.subtree_control")?
+                .unwrap_or_default()
+                .trim()
+                .is_empty(),
+            _ => false,
+        };
+        match if inner { self.path_of(init)? } else { None } {
+            Some(path) => Directory::open(&path)
+                .map(|directory| Some(directory.into_fd()))
+                .map_err(|errno| Error::io("open cgroup", path, errno)),
+            None => self.directory(below),
+        }
     }
 
     /// Changes limits. Values that are absent stay as they are. Device rules are not changed by an update, as in runc.
@@ -282,30 +289,24 @@ impl Cgroup {
 
     /// Joins the cgroup that the container's first process is in now.
     fn join_beside(&self, pid: i32, init: Option<i32>, error: Error) -> Result<(), Error> {
-        let Some(init) = init else { return Err(error) };
-        let own = |layout: Layout| {
-            layout
-                .unified
-                .map(|unified| format!("{}{}", unified.mount, unified.own_below_mount()))
-        };
-        let mountinfo = read_path("/proc/self/mountinfo")
-            .map_err(|errno| Error::io("read", "/proc/self/mountinfo", errno))?;
-        let file = format!("/proc/{init}/cgroup");
-        let text = read_path(&file).map_err(|errno| Error::io("read", file, errno))?;
-        let Some(path) = own(Layout::parse(&mountinfo, &text, "", false)) else {
+        let Some(path) = init.map(|init| self.path_of(init)).transpose()?.flatten() else {
             return Err(error);
         };
-        let inside = self
-            .saved
-            .paths
-            .get("")
-            .is_some_and(|top| path.starts_with(&format!("{top}/")));
-        if !inside {
-            return Err(error);
-        }
         let directory =
             Directory::open(&path).map_err(|errno| Error::io("open cgroup", path, errno))?;
         join(&directory, pid, false)
+    }
+
+    /// The v2 cgroup that a process is in now, if it is below the container's.
+    fn path_of(&self, pid: i32) -> Result<Option<String>, Error> {
+        let mountinfo = "/proc/self/mountinfo";
+        let mounts = read_path(mountinfo).map_err(|errno| Error::io("read", mountinfo, errno))?;
+        let file = format!("/proc/{pid}/cgroup");
+        let text = read_path(&file).map_err(|errno| Error::io("read", file, errno))?;
+        let unified = Layout::parse(&mounts, &text, "", false).unified;
+        let path = unified.map(|unified| format!("{}{}", unified.mount, unified.own_below_mount()));
+        let top = self.saved.paths.get("").map(|top| format!("{top}/"));
+        Ok(path.filter(|path| top.is_some_and(|top| path.starts_with(&top))))
     }
 
     /// A user may not move a process between delegated trees; the user's systemd may.

@@ -5,7 +5,7 @@ use common::*;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::AsRawFd;
-use tare_cgroup::{Cgroup, Decision, Executor, Layout};
+use tare_cgroup::{Cgroup, Decision, Executor, Layout, Mode};
 use tare_oci::Resources;
 
 #[test]
@@ -94,8 +94,8 @@ fn a_second_set_of_device_rules_replaces_the_first() {
 fn hybrid_limits_huge_pages_through_v2() {
     let name = Name::new();
     let layout = Layout::detect().unwrap();
-    if !layout.unified_has("hugetlb") {
-        println!("skipped: this host's cgroup v2 doesn't offer hugetlb");
+    if layout.mode != Mode::Hybrid || !layout.unified_has("hugetlb") {
+        println!("skipped: this host isn't hybrid with hugetlb on cgroup v2");
         return;
     }
     let decision = decision(
@@ -156,6 +156,12 @@ fn a_v2_cgroup_that_became_an_inner_one_takes_exec_beside_init() {
             .unwrap()
             .contains(&program.pid().to_string())
     );
+    let exec = cgroup
+        .exec_directory(&BTreeMap::new(), init.pid())
+        .unwrap()
+        .unwrap();
+    let there = fs::read_link(format!("/proc/self/fd/{}", exec.as_raw_fd())).unwrap();
+    assert!(there.ends_with("init"), "{there:?}");
     drop((init, program));
     cgroup.destroy().unwrap();
 }
