@@ -11,7 +11,7 @@ pub fn run(context: &Context<'_>, matches: &Matches) -> Result<u8, Failure> {
     let options = options(matches)?;
     let container = context
         .runtime
-        .create(id(matches), &bundle(matches), options)
+        .create(id(matches), bundle(matches), options)
         .map_err(|error| failure(context.program, error))?;
     context.warn(container.warnings());
     Ok(0)
