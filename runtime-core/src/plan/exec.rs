@@ -135,6 +135,17 @@ impl Exec<'_> {
             );
             (root, terminal)
         });
+        // Without a mount namespace the container's root is only its init's chroot.
+        let outside = !self.target.namespaces.has(Namespaces::MOUNT);
+        let chroot = outside.then(|| {
+            let slot = builder.handed_slot("root-of-init");
+            let op = HostOp::OpenRootOf {
+                slot,
+                pid: self.target.pid,
+            };
+            builder.host(op, "");
+            slot
+        });
         // CLONE_INTO_CGROUP would come before the first affinity.
         let into_cgroup = self.target.into_cgroup && affinity.first.is_none();
         builder.host(
@@ -148,6 +159,9 @@ impl Exec<'_> {
             builder.child(op, "process.execCPUAffinity.initial");
         }
         let proc = self.enter(&joins, builder);
+        if let Some(slot) = chroot {
+            builder.child(ChildOp::Chroot(slot), "");
+        }
         if !into_cgroup && !self.target.cgroups.is_empty() {
             let labels = self.target.cgroups.to_vec();
             builder.host(
