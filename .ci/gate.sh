@@ -49,7 +49,7 @@ count() {
 }
 
 .ci/toolchain
-.ci/need libc6-dev busybox-static strace
+.ci/need libc6-dev busybox-static strace systemd dbus dbus-user-session uidmap util-linux libseccomp2
 
 step format check cargo fmt --all --check
 step clippy check cargo clippy --workspace --all-targets --quiet -- -D warnings

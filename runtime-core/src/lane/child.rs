@@ -16,7 +16,7 @@ impl Lane<'_> {
         into_cgroup: bool,
     ) -> Result<(), Error> {
         let joined = match (&self.around.join, into_cgroup) {
-            (Some(join), true) => join.cgroup.directory(join.below)?,
+            (Some(join), true) => join.cgroup.exec_directory(join.below, join.init)?,
             _ => None,
         };
         let cgroup = match &joined {
