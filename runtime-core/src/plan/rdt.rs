@@ -19,9 +19,6 @@ pub fn group(
     };
     clos(&wire.clos_id).field("closID")?;
     let mut schemata = Vec::new();
-    for (index, text) in wire.schemata.iter().enumerate() {
-        schemata.push(line(text).index(index).field("schemata")?);
-    }
     for (name, text, prefix) in [
         ("l3CacheSchema", &wire.l3_cache_schema, "L3"),
         ("memBwSchema", &wire.mem_bw_schema, "MB"),
@@ -33,6 +30,10 @@ pub fn group(
             }
             schemata.push(text);
         }
+    }
+    // Last, so that it wins where both set one resource (runtime-spec, config-linux.md, "schemata").
+    for (index, text) in wire.schemata.iter().enumerate() {
+        schemata.push(line(text).index(index).field("schemata")?);
     }
     Ok(IntelRdt {
         mount: mount.to_owned(),
@@ -93,7 +94,11 @@ mod tests {
         check(r#"{"closID":"/"}"#, "/ named=true [] None");
         check(
             r#"{"l3CacheSchema":"L3:0=f;1=f\nL3DATA:0=f","memBwSchema":"MB:0=20","schemata":["L2:0=f"],"enableMonitoring":true}"#,
-            r#"c1 named=false ["L2:0=f", "L3:0=f;1=f", "L3DATA:0=f", "MB:0=20"] Some("c1")"#,
+            r#"c1 named=false ["L3:0=f;1=f", "L3DATA:0=f", "MB:0=20", "L2:0=f"] Some("c1")"#,
+        );
+        check(
+            r#"{"l3CacheSchema":"L3:0=f","memBwSchema":"MB:0=20","schemata":["MB:0=50","L3:0=3"]}"#,
+            r#"c1 named=false ["L3:0=f", "MB:0=20", "MB:0=50", "L3:0=3"] None"#,
         );
     }
 
