@@ -12,14 +12,17 @@ pub fn moves(wire: &BTreeMap<String, NetDevice>) -> Result<Vec<HostOp>, ConfigEr
     let mut inside: Vec<&str> = Vec::new();
     let mut moves = Vec::new();
     for (name, device) in wire {
-        interface_name(name).key(name)?;
+        interface_name(name, false).key(name)?;
         let rename = if device.name.is_empty() {
             name
         } else {
             &device.name
         };
-        interface_name(rename).field("name").key(name)?;
-        if inside.contains(&rename.as_str()) {
+        interface_name(rename, !device.name.is_empty())
+            .field("name")
+            .key(name)?;
+        // Two with one pattern get two numbers.
+        if !rename.contains('%') && inside.contains(&rename.as_str()) {
             return invalid(format!("{rename:?} is the name of another moved interface"))
                 .field("name")
                 .key(name);
@@ -33,8 +36,8 @@ pub fn moves(wire: &BTreeMap<String, NetDevice>) -> Result<Vec<HostOp>, ConfigEr
     Ok(moves)
 }
 
-/// The kernel's dev_valid_name, and no `%`: that asks it for a number instead of naming.
-fn interface_name(name: &str) -> Result<(), ConfigError> {
+/// The kernel's dev_valid_name, and `%` only where it asks for a number, as `%d` and once.
+fn interface_name(name: &str, numbered: bool) -> Result<(), ConfigError> {
     if name.is_empty() || name.len() > 15 {
         return invalid(format!(
             "{name:?} is not an interface's name: those have 1 to 15 bytes"
@@ -43,7 +46,12 @@ fn interface_name(name: &str) -> Result<(), ConfigError> {
     if name == "." || name == ".." {
         return invalid(format!("{name:?} is not an interface's name"));
     }
-    if let Some(bad) = name
+    let fixed = if numbered {
+        name.replacen("%d", "", 1)
+    } else {
+        name.to_owned()
+    };
+    if let Some(bad) = fixed
         .chars()
         .find(|character| matches!(character, '/' | ':' | '%' | '\0') || character.is_whitespace())
     {
@@ -87,6 +95,7 @@ mod tests {
             r#"[{ name: "b", rename: "wan" }, { name: "eth0", rename: "lan" }]"#,
         );
         check("fifteen-bytes-x", r#"rename: "fifteen-bytes-x""#);
+        check("a=eth%d b=eth%d", r#"{ name: "b", rename: "eth%d" }"#);
     }
 
     #[test]
@@ -97,7 +106,10 @@ mod tests {
         );
         check("a=..", r#"["a"].name: ".." is not an interface's name"#);
         check("a=b/c", r#"'/' is not allowed"#);
-        check("a=eth%d", r#"'%' is not allowed"#);
+        check("eth%d", r#"["eth%d"]: "eth%d" is not"#);
+        check("a=eth%d%d", r#"'%' is not allowed"#);
+        check("a=eth%s", r#"'%' is not allowed"#);
+        check("a=eth%", r#"'%' is not allowed"#);
         check("a:1", r#"':' is not allowed"#);
         check(
             "a=x b=x",
