@@ -1,9 +1,10 @@
-//! The rounds: in each, every runtime does every verb once, in an order that rotates, so that drift and noise of the
-//! machine fall on all alike.
+//! The rounds: in each, every runtime does every verb once, in an order drawn anew, so that drift and noise of the machine
+//! fall on all alike, and so does what the one before leaves the kernel to do.
 
 use crate::arguments::{Options, Runtime};
 use crate::bundle::Bundles;
 use crate::measure::{Cost, Meter};
+use crate::statistics::Random;
 use std::fs;
 use std::path::Path;
 use std::thread::sleep;
@@ -11,6 +12,10 @@ use std::time::{Duration, Instant};
 
 /// The verbs in the order of the tables.
 pub const VERBS: [&str; 7] = ["run", "create", "start", "exec", "kill", "delete", "state"];
+
+/// Before a container is made: the kernel takes down the network namespace of the one before in the background, and a new
+/// one waits for it. Without the pause a runtime pays for whoever deleted last.
+const SETTLE: Duration = Duration::from_millis(50);
 
 /// One timed command.
 pub struct Sample {
@@ -30,7 +35,8 @@ pub struct Sample {
 pub fn measure(options: &Options, bundles: &Bundles) -> Result<Vec<Sample>, String> {
     let meter = Meter::new(&options.measure, &options.work, &options.log())?;
     let mut samples = Vec::new();
-    let count = options.runtimes.len();
+    let mut random = Random::new();
+    let mut order: Vec<&Runtime> = options.runtimes.iter().collect();
     for round in 0..=options.rounds {
         let mut run = Round {
             meter: &meter,
@@ -39,8 +45,9 @@ pub fn measure(options: &Options, bundles: &Bundles) -> Result<Vec<Sample>, Stri
             round,
             samples: Vec::new(),
         };
-        for turn in 0..count {
-            run.one_life(&options.runtimes[(round + turn) % count])?;
+        random.shuffle(&mut order);
+        for runtime in &order {
+            run.one_life(runtime)?;
         }
         run.others()?;
         if round > 0 {
@@ -74,11 +81,13 @@ impl Round<'_> {
         let short = bundle(self.bundles.true_of(&self.options.bundle));
         let long = bundle(self.bundles.sleep_of(&self.options.bundle));
 
+        sleep(SETTLE);
         self.verb(
             runtime,
             "run",
             &["run", "--bundle", &short, &format!("{id}-run")],
         )?;
+        sleep(SETTLE);
         self.verb(
             runtime,
             "create",
@@ -125,6 +134,7 @@ impl Round<'_> {
             let program = words
                 .first()
                 .ok_or_else(|| format!("{}: no command", also.name))?;
+            sleep(SETTLE);
             let cost = self.meter.run(Path::new(program), &arguments)?;
             self.keep(&also.name, "also", cost);
         }

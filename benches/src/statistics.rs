@@ -35,7 +35,7 @@ pub fn median(samples: &[f64]) -> f64 {
 /// what shook both in a round is not taken for a difference. The same samples always give the same interval.
 pub fn paired_ratio(left: &[f64], right: &[f64]) -> Ratio {
     let rounds = left.len().min(right.len());
-    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    let mut random = Random::new();
     let mut ratios = Vec::with_capacity(RESAMPLES);
     for _ in 0..RESAMPLES {
         let drawn: Vec<usize> = (0..rounds).map(|_| random.below(rounds)).collect();
@@ -57,9 +57,21 @@ pub fn paired_ratio(left: &[f64], right: &[f64]) -> Ratio {
 }
 
 /// Xorshift: good enough to draw rounds, and the same on every machine.
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
+    /// Always the same sequence.
+    pub fn new() -> Random {
+        Random(0x9E37_79B9_7F4A_7C15)
+    }
+
+    /// Fisher and Yates.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last + 1));
+        }
+    }
+
     fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -71,6 +83,15 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shuffle_loses_nothing_and_moves_something() {
+        let mut items: Vec<usize> = (0..10).collect();
+        Random::new().shuffle(&mut items);
+        assert_ne!(items, (0..10).collect::<Vec<_>>());
+        items.sort_unstable();
+        assert_eq!(items, (0..10).collect::<Vec<_>>());
+    }
 
     #[test]
     fn quantiles_are_interpolated() {
