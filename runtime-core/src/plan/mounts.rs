@@ -279,12 +279,13 @@ fn filesystem(mount: &Decided<'_>, context: &Context<'_>, root: Slot, builder: &
         attr.set &= !RDONLY;
         attr.set_recursive &= !RDONLY;
     }
-    let mut options: Vec<(String, Option<String>)> = mount
-        .options
-        .filesystem_flags
-        .iter()
-        .map(|flag| ((*flag).to_owned(), None))
-        .collect();
+    let mut options: Vec<(String, Option<String>)> = Vec::new();
+    // A read-only device or image can't be mounted by a superblock that may write. The cgroup hierarchies are the host's own.
+    if (attr.set | attr.set_recursive) & RDONLY != 0 && kind != "cgroup2" {
+        options.push(("ro".to_owned(), None));
+    }
+    let flags = mount.options.filesystem_flags.iter();
+    options.extend(flags.map(|flag| ((*flag).to_owned(), None)));
     options.extend(mount.options.data.iter().cloned());
     if !context.label.is_empty() && !matches!(kind, "proc" | "sysfs" | "mqueue" | "cgroup2") {
         options.push(("context".to_owned(), Some(context.label.to_owned())));

@@ -11,8 +11,7 @@ const ENOENT: i32 = 2;
 
 /// Everything that confines the program, decided.
 pub(crate) struct Security {
-    /// None: the capabilities are left as they are.
-    sets: Option<Sets>,
+    sets: Sets,
     no_new_privs: bool,
     apparmor: Option<String>,
     selinux: Option<String>,
@@ -33,13 +32,11 @@ pub(crate) fn decide(
     facts: &HostFacts,
     builder: &mut Builder,
 ) -> Result<Security, ConfigError> {
-    let sets = match &process.capabilities {
-        Some(wire) => Some(
-            capabilities::sets(wire, facts.last_capability, builder.skips())
-                .field("process.capabilities")?,
-        ),
-        None => None,
-    };
+    // None given is none had, as runc has it: a program gets what its config says and nothing by leaving it out.
+    let none = tare_oci::Capabilities::default();
+    let wire = process.capabilities.as_ref().unwrap_or(&none);
+    let sets = capabilities::sets(wire, facts.last_capability, builder.skips())
+        .field("process.capabilities")?;
     Ok(Security {
         sets,
         no_new_privs: process.no_new_privileges,
@@ -203,12 +200,10 @@ pub(crate) fn labels(security: &Security, proc: Slot, builder: &mut Builder) {
 
 /// The bounding set, while CAP_SETPCAP is still there.
 pub(crate) fn bounding(security: &Security, builder: &mut Builder) {
-    if let Some(sets) = &security.sets {
-        builder.child(
-            ChildOp::Bounding(sets.bounding),
-            "process.capabilities.bounding",
-        );
-    }
+    builder.child(
+        ChildOp::Bounding(security.sets.bounding),
+        "process.capabilities.bounding",
+    );
 }
 
 /// The last confinements. Without no_new_privs a filter needs CAP_SYS_ADMIN, so it comes before the capabilities go; with it the
@@ -225,14 +220,13 @@ pub(crate) fn confine(security: &Security, builder: &mut Builder) {
 }
 
 fn capability_sets(security: &Security, builder: &mut Builder) {
-    let Some(sets) = &security.sets else { return };
     let Sets {
         effective,
         permitted,
         inheritable,
         ambient,
         ..
-    } = *sets;
+    } = security.sets;
     builder.child(
         ChildOp::CapSet {
             effective,
