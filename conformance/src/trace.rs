@@ -379,6 +379,9 @@ fn child_mark(step: &str, words: &[&str]) -> Option<Mark> {
         ["no", "new", "privileges"] => none.need("prctl", &["PR_SET_NO_NEW_PRIVS"]),
         ["seccomp", ..] => none.need("seccomp", &["SECCOMP_SET_MODE_FILTER"]),
         ["personality", ..] => none.need("personality", &[]),
+        ["set", limit, ..] if limit.starts_with("RLIMIT_") => {
+            none.need("prlimit64", &[&format!("(0, {limit}, {{rlim_cur=")])
+        }
         ["io", "priority", ..] => none.need("ioprio_set", &[]),
         ["scheduler", ..] => none.need("sched_setattr", &[]),
         ["memory", "policy", ..] => none.need("set_mempolicy", &[]),
@@ -431,6 +434,26 @@ mod tests {
                 .iter()
                 .any(|problem| problem.contains("planned, but"))
         );
+    }
+
+    #[test]
+    fn the_child_sets_its_own_limits() {
+        let plan = PLAN.replace("hostname box", "set RLIMIT_CORE 0:0");
+        let run = |call: &str| RUN.replace("sethostname(\"box\", 3)", call);
+        let limited = run("prlimit64(0, RLIMIT_CORE, {rlim_cur=0, rlim_max=0}, NULL)");
+        assert_eq!(compare(&plan, &limited), Vec::<String>::new());
+        for other in [
+            "prlimit64(0, RLIMIT_NOFILE, {rlim_cur=0, rlim_max=0}, NULL)",
+            "prlimit64(0, RLIMIT_CORE, NULL, {rlim_cur=0, rlim_max=0})",
+        ] {
+            let problems = compare(&plan, &run(other));
+            assert!(
+                problems
+                    .iter()
+                    .any(|problem| problem.contains("planned, but no prlimit64")),
+                "{problems:?}"
+            );
+        }
     }
 
     #[test]
