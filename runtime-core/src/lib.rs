@@ -54,6 +54,8 @@ mod signal;
 mod signals;
 #[allow(unsafe_code)] // the launch of a child that borrows our memory: see its doc
 mod spawn;
+#[cfg(test)]
+mod stage_tests;
 mod state;
 mod store;
 mod time;

@@ -43,7 +43,12 @@ pub(crate) fn bound(keep: u64) -> Result<()> {
             Ok(()) => {}
             Err(Errno::EINVAL) => return Ok(()),
             // A set that lacks it already needs no right to drop it.
-            Err(Errno::EPERM) if cred::in_bounding(capability) == Ok(false) => {}
+            // The kernel asks for the right before it looks at the number: past the last capability, too.
+            Err(Errno::EPERM) => match cred::in_bounding(capability) {
+                Ok(false) => {}
+                Err(Errno::EINVAL) => return Ok(()),
+                _ => return Err(Errno::EPERM),
+            },
             Err(errno) => return Err(errno),
         }
     }

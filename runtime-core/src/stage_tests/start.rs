@@ -1,0 +1,226 @@
+//! Barriers, joins, the hop, time offsets, the wait for `start`.
+use super::support::{BUSYBOX, Lane, Scratch, path_fd};
+use crate::plan::ir::{Barrier, ChildOp, Namespaces, Slot};
+use crate::wait::ExitStatus;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::process::{Child, Command};
+use tare_stage::report::Frame;
+use tare_sys::Errno;
+
+#[test]
+fn barriers_are_met_in_their_order() {
+    let mut lane = Lane::bare();
+    lane.answers
+        .extend([Barrier::Hooks.number(), Barrier::Go.number()]);
+    lane.op(ChildOp::Barrier(Barrier::Namespaces))
+        .op(ChildOp::Barrier(Barrier::Hooks))
+        .op(ChildOp::Barrier(Barrier::Created))
+        .op(ChildOp::Barrier(Barrier::Go));
+    let ended = lane.shell("echo went");
+    assert_eq!(ended.said(), "went");
+    let frames = [Barrier::Namespaces, Barrier::Hooks, Barrier::Created];
+    assert_eq!(
+        ended.frames,
+        frames.map(|barrier| Frame::Barrier {
+            id: barrier.number()
+        })
+    );
+}
+
+#[test]
+fn another_barriers_number_is_refused() {
+    let mut lane = Lane::bare();
+    lane.answers.push(Barrier::Go.number());
+    lane.op(ChildOp::Barrier(Barrier::Placed))
+        .op(ChildOp::Nothing);
+    lane.run().fails_before(1, Errno::EPROTO);
+}
+
+#[test]
+fn a_host_that_is_gone_ends_the_child() {
+    let scratch = Scratch::new();
+    let mut lane = Lane::rooted(&scratch);
+    lane.hang_up = true;
+    lane.op(ChildOp::Barrier(Barrier::Placed))
+        .op(ChildOp::Mkdir {
+            root: super::support::ROOT,
+            dest: "/reached".to_owned(),
+            mode: 0o755,
+        });
+    assert_eq!(lane.run().status, ExitStatus::Exited(1));
+    assert!(!scratch.at("reached").exists());
+}
+
+/// Fifos as `create` has them: opened for both directions, so that nobody blocks on the open.
+fn fifo(scratch: &Scratch, name: &str) -> File {
+    let path = scratch.at(name);
+    let made = Command::new(BUSYBOX)
+        .args(["mkfifo", path.to_str().unwrap()])
+        .status()
+        .unwrap();
+    assert!(made.success());
+    File::options()
+        .read(true)
+        .write(true)
+        .custom_flags(0o4000)
+        .open(path)
+        .unwrap()
+}
+
+/// As the child inherits it: a reader that waits.
+fn waiting(file: &File, path: &Path) -> OwnedFd {
+    let _ = file;
+    File::options()
+        .read(true)
+        .write(true)
+        .open(path)
+        .unwrap()
+        .into()
+}
+
+fn await_start() -> ChildOp {
+    ChildOp::AwaitStart {
+        exec: Slot(0),
+        result: Slot(1),
+    }
+}
+
+#[test]
+fn start_is_awaited_and_failures_go_to_the_result_fifo() {
+    let scratch = Scratch::new();
+    let (mut exec, mut result) = (fifo(&scratch, "exec"), fifo(&scratch, "result"));
+    for fails in [false, true] {
+        let mut lane = Lane::bare();
+        lane.handed = vec![
+            waiting(&exec, &scratch.at("exec")),
+            waiting(&result, &scratch.at("result")),
+        ];
+        exec.write_all(b"0").unwrap();
+        lane.op(await_start());
+        let ended = if fails {
+            lane.op(ChildOp::Ids {
+                uid: 99_999,
+                gid: 0,
+            })
+            .run()
+        } else {
+            lane.shell("echo started")
+        };
+        let mut frame = [0u8; 64];
+        let told = result.read(&mut frame);
+        if fails {
+            assert_eq!((ended.failure, ended.status), (None, ExitStatus::Exited(1)));
+            let frame = Frame::from_bytes(&frame[..told.unwrap()]);
+            let expect = Frame::Failure {
+                step: 3,
+                errno: Errno::EINVAL.get() as u32,
+                detail: 0,
+            };
+            assert_eq!(frame, Some(expect));
+        } else {
+            assert_eq!(ended.said(), "started");
+            assert_eq!(told.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+        }
+    }
+    // An empty slot is told on the control socket: the result fifo is not known yet.
+    Lane::bare().op(await_start()).run().fails(Errno::EBADF);
+}
+
+#[test]
+fn time_offsets_are_the_programs() {
+    let lane = |text: &str| {
+        let mut lane = Lane::bare();
+        lane.op(ChildOp::Unshare(Namespaces::TIME))
+            .op(ChildOp::TimeOffsets(text.to_owned()));
+        lane
+    };
+    let uptime: f64 = {
+        let text = std::fs::read_to_string("/proc/uptime").unwrap();
+        text.split(' ').next().unwrap().parse().unwrap()
+    };
+    let ended = lane("monotonic 5000 0\nboottime 1000000 7\n")
+        .shell("cat /proc/self/timens_offsets; cat /proc/uptime");
+    let lines: Vec<Vec<&str>> = ended
+        .said()
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(lines[0], ["monotonic", "5000", "0"]);
+    assert_eq!(lines[1], ["boottime", "1000000", "7"]);
+    assert!(lines[2][0].parse::<f64>().unwrap() >= uptime + 1_000_000.0);
+    lane("nonsense 1 1\n").run().fails(Errno::EINVAL);
+    lane("boottime -99999999999 0\n")
+        .op(ChildOp::Nothing)
+        .run()
+        .fails_before(1, Errno::ERANGE);
+}
+
+/// A process in namespaces of its own that waits; ended by its pid.
+struct Holder(Child);
+
+impl Holder {
+    /// By `unshare` of busybox or util-linux: new namespaces with these options.
+    fn new(options: &[&str]) -> Holder {
+        let mut command = Command::new("/usr/bin/unshare");
+        command.args(options).args([BUSYBOX, "sleep", "60"]);
+        let holder = Holder(command.spawn().unwrap());
+        let begin = std::time::Instant::now();
+        // Once it runs its program it is in its namespaces.
+        while !std::fs::read_to_string(format!("/proc/{}/comm", holder.0.id()))
+            .unwrap()
+            .starts_with("busybox")
+            && !std::fs::read_to_string(format!("/proc/{}/cmdline", holder.0.id()))
+                .unwrap()
+                .contains("\0sleep")
+        {
+            assert!(begin.elapsed().as_secs() < 10);
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        holder
+    }
+    fn namespace(&self, name: &str) -> OwnedFd {
+        File::open(format!("/proc/{}/ns/{name}", self.0.id()))
+            .unwrap()
+            .into()
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_namespace_is_joined_by_its_file() {
+    let holder = Holder::new(&["--uts"]);
+    let join = |kind| ChildOp::Join {
+        slot: Slot(0),
+        kind,
+    };
+    let mut lane = Lane::privileged();
+    lane.handed.push(holder.namespace("uts"));
+    let ended = lane
+        .op(join(Namespaces::UTS))
+        .shell("readlink /proc/self/ns/uts");
+    let expect = std::fs::read_link(format!("/proc/{}/ns/uts", holder.0.id())).unwrap();
+    assert_eq!(Some(ended.said()), expect.to_str());
+    let mut lane = Lane::privileged();
+    lane.handed.push(holder.namespace("uts"));
+    lane.op(join(Namespaces::NETWORK))
+        .run()
+        .fails(Errno::EINVAL);
+    let mut lane = Lane::privileged();
+    lane.handed.push(path_fd("/".as_ref()));
+    lane.op(join(Namespaces::UTS)).run().fails(Errno::EBADF);
+    // Of another user namespace: no right to.
+    let mut lane = Lane::bare();
+    lane.handed.push(holder.namespace("uts"));
+    lane.op(join(Namespaces::UTS)).run().fails(Errno::EPERM);
+}
