@@ -68,6 +68,7 @@ pub fn check(tree: &Tree) -> Vec<String> {
 fn is_test_or_build(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     path.contains("/tests/")
+        || path.contains("_tests/")
         || path.contains("/examples/")
         || name == "build.rs"
         || name == "testing.rs"
@@ -114,6 +115,10 @@ mod tests {
             0
         );
         assert_eq!(count("runtime-core/cgroup/tests/x.rs", "println!()"), 0);
+        assert_eq!(
+            count("runtime-core/src/stage_tests/support.rs", "println!()"),
+            0
+        );
         assert_eq!(count("runtime-cli/src/main.rs", "println!()"), 0);
     }
 }
