@@ -38,14 +38,27 @@ pub(crate) fn filesystem(
     copy_up: bool,
     no_symlink: bool,
 ) -> Result<()> {
-    let target = if no_symlink {
-        plain_directory(root, dest)?
-    } else {
-        fs::make_directory(root, dest, 0o755)?
+    let covered = open_beneath(
+        root,
+        dest,
+        flags::PATH | flags::DIRECTORY,
+        0,
+        Resolve::InRoot,
+    );
+    let target = match covered {
+        Ok(directory) if !no_symlink => directory,
+        _ if no_symlink => plain_directory(root, dest)?,
+        _ => fs::make_directory(root, dest, 0o755)?,
     };
     let context = sys::fs_open(fstype)?;
     if !source.is_empty() {
         sys::fs_string(context, c"source", source)?;
+    }
+    if fstype == c"tmpfs" && covered.is_ok() && !names(options, c"mode") {
+        // A directory of the image keeps its mode under a tmpfs that states none.
+        let mut mode = PathBuffer::new();
+        mode.push_octal(fd::stat(target)?.mode & 0o7777)?;
+        sys::fs_string(context, c"mode", mode.as_c()?)?;
     }
     apply(context, options)?;
     sys::fs_create(context)?;
@@ -317,6 +330,11 @@ fn plain_directory(root: Fd, dest: &CStr) -> Result<Fd> {
         0,
         Resolve::NoSymlinks,
     )
+}
+
+/// Whether the pairs of key and value have this key.
+fn names(options: List<'_>, key: &CStr) -> bool {
+    options.iter().step_by(2).any(|word| word == key)
 }
 
 /// Pairs of key and value; an empty value is a flag word.

@@ -49,6 +49,11 @@ impl PathBuffer {
         }
         self.push(digits.get(first..).unwrap_or_default())
     }
+    /// Appends an octal number of at most four digits.
+    pub fn push_octal(&mut self, number: u32) -> Result<()> {
+        let digit = |shift: u32| b'0' + (number >> shift & 7) as u8;
+        self.push(&[digit(9), digit(6), digit(3), digit(0)])
+    }
     /// The path so far.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()

@@ -50,12 +50,25 @@ pub(crate) fn use_as_stdio(slave: Fd) -> Result<()> {
 }
 
 /// Lets the user reopen /dev/stdout. What can't be owned (another user's pipe without the right, a read-only file) stays.
+///
+/// The host's null device is replaced by the container's own: through its fd, root in the container could change the mode or the
+/// owner of the host's node.
 pub(crate) fn own_stdio(uid: u32) -> Result<()> {
     const KEEP: u32 = u32::MAX;
+    let mut null = None;
     for number in 0..3 {
         let stdio = Fd::new(number);
         let Ok(stat) = fd::stat(stdio) else { continue };
-        if stat.is_char(1, 3) || stat.uid == uid {
+        if stat.is_char(1, 3) {
+            if null.is_none() {
+                null = own_null();
+            }
+            if let Some(null) = null {
+                fd::dup_to(null, number)?;
+            }
+            continue;
+        }
+        if stat.uid == uid {
             continue;
         }
         match fd::chown(stdio, uid, KEEP) {
@@ -64,4 +77,19 @@ pub(crate) fn own_stdio(uid: u32) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The container's /dev/null, if it has one that is char 1:3.
+fn own_null() -> Option<Fd> {
+    let root = fs::open_root().ok()?;
+    let null = open_beneath(
+        root,
+        c"dev/null",
+        flags::READ_WRITE | flags::NOCTTY,
+        0,
+        Resolve::InRoot,
+    );
+    fd::close(root);
+    null.ok()
+        .filter(|null| fd::stat(*null).is_ok_and(|stat| stat.is_char(1, 3)))
 }
