@@ -110,9 +110,10 @@ const MEMORY_FLAGS: [&str; 3] = [
 ];
 
 /// Annotations (a trailing dot: all that begin so) by which a config's author changes what happens on the host.
-const UNSAFE_ANNOTATIONS: [&str; 3] = [
+const UNSAFE_ANNOTATIONS: [&str; 4] = [
     "org.systemd.property.",
     "run.oci.keep_original_groups",
+    "run.oci.seccomp_fail_unknown_syscall",
     "run.oci.systemd.subgroup",
 ];
 

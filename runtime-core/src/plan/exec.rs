@@ -45,7 +45,8 @@ pub fn plan_exec(
     };
     let program = process::decide(process, target.linux, None, &inherited, &mut builder)?;
     check_ids(&program.ids, target)?;
-    let security = security::decide(process, target.linux, facts, &mut builder)?;
+    // Unknown system calls were refused by `create`, if at all.
+    let security = security::decide(process, target.linux, facts, false, &mut builder)?;
     let user = target.namespaces.has(Namespaces::USER);
     let place = Place {
         user_namespace: user,

@@ -5,9 +5,12 @@ use super::facts::HostFacts;
 use super::ir::{Barrier, ChildOp, HostOp, Slot};
 use super::text::no_nul;
 use crate::config::{At, ConfigError, invalid};
+use std::collections::BTreeMap;
 use tare_oci::{Linux, Process, Seccomp};
 
 const ENOENT: i32 = 2;
+/// Annotation of crun's: with it a call that no table knows is refused instead of left out.
+const FAIL_UNKNOWN: &str = "run.oci.seccomp_fail_unknown_syscall";
 
 /// Everything that confines the program, decided.
 pub(crate) struct Security {
@@ -25,11 +28,19 @@ struct Filter {
     listener: Option<(String, String)>,
 }
 
-/// Reads the confinement of `process` and `linux`.
+/// Whether the annotations ask to refuse system calls that no table knows: present, and not `0`.
+pub(crate) fn refuses_unknown(annotations: &BTreeMap<String, String>) -> bool {
+    annotations
+        .get(FAIL_UNKNOWN)
+        .is_some_and(|value| value != "0")
+}
+
+/// Reads the confinement of `process` and `linux`; `strict` as [`refuses_unknown`] says.
 pub(crate) fn decide(
     process: &Process,
     linux: &Linux,
     facts: &HostFacts,
+    strict: bool,
     builder: &mut Builder,
 ) -> Result<Security, ConfigError> {
     // None given is none had, as runc has it: a program gets what its config says and nothing by leaving it out.
@@ -44,7 +55,7 @@ pub(crate) fn decide(
             .field("process.apparmorProfile")?,
         selinux: selinux(&process.selinux_label, facts).field("process.selinuxLabel")?,
         filter: match &linux.seccomp {
-            Some(wire) => filter(wire, facts, builder)?,
+            Some(wire) => filter(wire, facts, strict, builder)?,
             None => None,
         },
     })
@@ -100,6 +111,7 @@ pub(crate) fn mount_label<'a>(
 fn filter(
     wire: &Seccomp,
     facts: &HostFacts,
+    strict: bool,
     builder: &mut Builder,
 ) -> Result<Option<Filter>, ConfigError> {
     if tare_seccomp::is_empty(wire) {
@@ -112,6 +124,7 @@ fn filter(
     };
     let target = tare_seccomp::Target {
         flags: facts.seccomp_flags,
+        refuse_unknown_syscalls: strict,
         ..tare_seccomp::Target::latest(native)
     };
     let filter =
@@ -260,4 +273,37 @@ fn load_filter(security: &Security, builder: &mut Builder) {
         listener: filter.listener.is_some(),
     };
     builder.child(op, "linux.seccomp");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::facts;
+    use super::*;
+
+    #[test]
+    fn unknown_calls_are_left_out_or_refused_as_annotated() {
+        let wire: Seccomp = serde_json::from_str(
+            r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["ptrace","frobnicate"],"action":"SCMP_ACT_ERRNO"}]}"#,
+        )
+        .unwrap();
+        for (value, refused) in [(None, false), (Some("0"), false), (Some("1"), true)] {
+            let annotations = value
+                .map(|value| (FAIL_UNKNOWN.to_owned(), value.to_owned()))
+                .into_iter()
+                .collect();
+            let mut builder = Builder::new("create c".to_owned());
+            let result = filter(&wire, &facts(), refuses_unknown(&annotations), &mut builder);
+            match result {
+                Ok(filter) => assert!(filter.is_some() && !refused, "{value:?}"),
+                Err(error) => {
+                    assert!(refused, "{value:?}: {error}");
+                    assert!(
+                        error.path.starts_with("linux.seccomp.syscalls[0]")
+                            && error.reason.contains("frobnicate"),
+                        "{error}"
+                    );
+                }
+            }
+        }
+    }
 }
