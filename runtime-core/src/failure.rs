@@ -43,6 +43,10 @@ pub(crate) fn in_child_step(plan: &Plan, step: usize, errno: Errno, detail: u32)
                 why: hook_words(errno, detail),
             }
         }
+        // Only a handle on a process answers so: the init of an `exec` has ended.
+        ChildOp::Join { .. } if errno == Errno::ESRCH => Error::CannotExec {
+            status: crate::Status::Stopped,
+        },
         op => Error::Step {
             step: step + 1,
             of,

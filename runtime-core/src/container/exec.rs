@@ -75,7 +75,8 @@ impl Container {
                 init,
             }),
         };
-        let outcome = lane::run(&plan, &around, &mut |_| Ok(()))?;
+        let outcome = lane::run(&plan, &around, &mut |_| Ok(()))
+            .map_err(|error| in_words(error, || self.status().ok()))?;
         let pid = rustix::process::Pid::from_raw(outcome.pid).ok_or(Error::NotRunning {
             status: Status::Stopped,
         })?;
@@ -86,6 +87,27 @@ impl Container {
             outcome.warnings,
         ))
     }
+}
+
+/// A container may end at any step; whatever the kernel refused then, that is the reason.
+fn in_words(error: Error, status: impl FnOnce() -> Option<Status>) -> Error {
+    let may_follow = matches!(
+        error,
+        Error::NotRunning { .. }
+            | Error::Step { .. }
+            | Error::ChildDied { .. }
+            | Error::Missing { .. }
+            | Error::System { .. }
+            | Error::Cgroup(_)
+    );
+    if may_follow
+        && (matches!(error, Error::NotRunning { .. }) || status() == Some(Status::Stopped))
+    {
+        return Error::CannotExec {
+            status: Status::Stopped,
+        };
+    }
+    error
 }
 
 /// `PATH`, or `CONTROLLER[,CONTROLLER]:PATH` on v1.
@@ -108,6 +130,33 @@ fn sub_cgroups(given: &[String]) -> BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::error::{Errno, ProgramError};
+
+    #[test]
+    fn an_end_meanwhile_is_told_as_such() {
+        let step = || Error::Step {
+            step: 4,
+            of: 23,
+            what: "write 1 to cgroup.procs".to_owned(),
+            errno: Errno::ENOENT,
+            hint: None,
+        };
+        let not_running = Error::NotRunning {
+            status: Status::Stopped,
+        };
+        let words = |error: Error, status| in_words(error, || Some(status)).to_string();
+        let stopped = "cannot exec in a stopped container";
+        assert_eq!(words(not_running, Status::Running), stopped);
+        assert_eq!(words(step(), Status::Stopped), stopped);
+        assert!(words(step(), Status::Running).starts_with("step 4/23"));
+        let program = Error::Program {
+            program: "x".to_owned(),
+            why: ProgramError::NotInPath,
+        };
+        assert!(words(program, Status::Stopped).starts_with("exec: "));
+    }
+
     #[test]
     fn sub_cgroups_by_controller_or_for_all() {
         let below = super::sub_cgroups(&["cpu,memory:/a".to_owned(), "b".to_owned()]);
