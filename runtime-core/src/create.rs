@@ -298,6 +298,7 @@ impl Prepared {
                 bundle,
                 annotations: self.spec.annotations.clone(),
                 intel_rdt_owned: rdt.is_some_and(|rdt| rdt.owned),
+                intel_rdt_monitor: rdt.and_then(|rdt| rdt.monitor.clone()).unwrap_or_default(),
                 poststart: hooks.poststart,
                 poststop: hooks.poststop,
                 shares_pid_namespace: !new_pid,

@@ -174,6 +174,9 @@ pub struct RecordTare {
     pub systemd_address: String,
     /// Whether the resctrl group in `intel_rdt_path` was made by `create`, so that `delete` removes it.
     pub intel_rdt_owned: bool,
+    /// Directory of the container's own resctrl monitoring group, empty without; `delete` removes it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub intel_rdt_monitor: String,
     /// Hooks to run after `create`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub poststart: Vec<tare_oci::Hook>,

@@ -5,11 +5,8 @@ use crate::error::Error;
 use crate::state::Record;
 use crate::store::StateDir;
 use crate::wait::wait_end;
-use crate::{CgroupManager, Signal, Status, hook, procfs};
-use rustix::fs::{AtFlags, CWD};
-use rustix::io::Errno;
+use crate::{CgroupManager, Signal, Status, hook, intel_rdt, procfs};
 use std::os::fd::AsFd;
-use std::path::Path;
 use std::time::Duration;
 
 /// How long a killed init may take to end; a process in uninterruptible sleep takes longer.
@@ -123,17 +120,12 @@ fn destroy_cgroup(cgroup: &tare_cgroup::Cgroup) -> Result<(), Error> {
 }
 
 fn remove_rdt_group(record: &Record) -> Result<(), Error> {
-    if record.intel_rdt_path.is_empty() || !record.tare.intel_rdt_owned {
-        return Ok(());
-    }
-    match rustix::fs::unlinkat(CWD, record.intel_rdt_path.as_str(), AtFlags::REMOVEDIR) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(errno) => Err(Error::path(
-            "remove the resctrl group",
-            Path::new(&record.intel_rdt_path),
-            errno,
-        )),
-    }
+    let monitor = &record.tare.intel_rdt_monitor;
+    intel_rdt::destroy(&intel_rdt::Applied {
+        path: record.intel_rdt_path.clone(),
+        owned: record.tare.intel_rdt_owned && !record.intel_rdt_path.is_empty(),
+        monitor: (!monitor.is_empty()).then(|| monitor.clone()),
+    })
 }
 
 fn poststop(record: &Record) -> Vec<Error> {
@@ -142,4 +134,27 @@ fn poststop(record: &Record) -> Vec<Error> {
     hooks
         .filter_map(|(index, one)| hook::run("poststop", index, one, &state).err())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_monitoring_group_goes_and_a_named_group_stays() {
+        let group = std::env::temp_dir().join(format!("tare-rdt-{}", std::process::id()));
+        let monitor = group.join("mon_groups/c1");
+        std::fs::create_dir_all(&monitor).unwrap();
+        let mut record = Record {
+            intel_rdt_path: group.to_string_lossy().into_owned(),
+            ..Record::default()
+        };
+        record.tare.intel_rdt_monitor = monitor.to_string_lossy().into_owned();
+        let first = remove_rdt_group(&record);
+        let left = (group.is_dir(), monitor.exists());
+        let again = remove_rdt_group(&record);
+        std::fs::remove_dir_all(&group).unwrap();
+        assert!(first.is_ok() && again.is_ok(), "{first:?} {again:?}");
+        assert_eq!(left, (true, false));
+    }
 }
