@@ -294,6 +294,37 @@ fn run_killed_outright_leaves_what_delete_force_removes() {
 }
 
 #[test]
+fn a_damaged_state_kills_its_own_container_and_no_other() {
+    let bundle = Bundle::new();
+    bundle.start();
+    let cgroups = bundle.cgroups();
+    // Another root with a directory of the same id: its configuration leads to the same cgroup, but is younger than what is there.
+    std::thread::sleep(Duration::from_millis(200));
+    let other = bundle.dir.join("other");
+    let state = other.join(&bundle.id);
+    std::fs::create_dir_all(&state).unwrap();
+    let config = std::fs::read(bundle.dir.join("config.json")).unwrap();
+    std::fs::write(state.join("config.json"), config).unwrap();
+    std::fs::write(state.join("state.json"), "damaged").unwrap();
+    let delete = Command::new(env!("CARGO_BIN_EXE_trun"))
+        .arg("--root")
+        .arg(&other)
+        .args(["delete", "--force", &bundle.id])
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&delete.stderr);
+    assert!(
+        !delete.status.success() && words.contains("may be another container's"),
+        "{words}"
+    );
+    assert_eq!(bundle.status(), "running");
+    let own = bundle.dir.join("state").join(&bundle.id);
+    std::fs::write(own.join("state.json"), "damaged").unwrap();
+    bundle.call(&["delete", "--force", &bundle.id]).success();
+    assert!(!own.exists() && cgroups.iter().all(|path| !path.exists()));
+}
+
+#[test]
 fn many_deletes_at_once_end_well() {
     let bundle = Bundle::new();
     bundle.start();

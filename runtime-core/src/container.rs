@@ -12,6 +12,7 @@ pub(crate) mod delete;
 mod events;
 mod exec;
 mod kill;
+mod ownership;
 mod pause;
 mod start;
 mod update;

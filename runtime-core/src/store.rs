@@ -271,6 +271,18 @@ impl StateDir {
         self.write_file(CONFIG_FILE, bytes)
     }
 
+    /// When `config.json` was written, since the epoch; `None` where it is absent.
+    pub(crate) fn config_written(&self) -> Result<Option<Duration>, Error> {
+        match rustix::fs::statat(&self.fd, CONFIG_FILE, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(Duration::new(
+                u64::try_from(stat.st_mtime).unwrap_or(0),
+                u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
+            ))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(Error::path("stat", &self.path.join(CONFIG_FILE), errno)),
+        }
+    }
+
     /// Whether the container waits for `start`.
     pub(crate) fn has_start_fifo(&self) -> bool {
         rustix::fs::statat(&self.fd, EXEC_FIFO, AtFlags::SYMLINK_NOFOLLOW).is_ok()

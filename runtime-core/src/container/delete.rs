@@ -1,6 +1,6 @@
 //! Deleting: processes, cgroup, resctrl group, poststop hooks, and the state directory last, so that an interrupted deletion can
 //! be repeated until it is done.
-use super::Container;
+use super::{Container, ownership};
 use crate::error::Error;
 use crate::state::Record;
 use crate::store::StateDir;
@@ -75,7 +75,8 @@ impl Container {
     }
 }
 
-/// Cleans up a state directory whose `state.json` is unreadable: the cgroup's place follows from the kept configuration.
+/// Cleans up a state directory whose `state.json` is unreadable: the cgroup's place follows from the kept configuration, and what
+/// is in it must be this container's as [`ownership`] can tell.
 pub(crate) fn wreck(dir: StateDir, manager: &CgroupManager) -> Result<Vec<Error>, Error> {
     let lock = dir.lock_within(LOCK_PATIENCE)?;
     let mut record = Record {
@@ -105,7 +106,9 @@ pub(crate) fn wreck(dir: StateDir, manager: &CgroupManager) -> Result<Vec<Error>
         record.config.version = spec.oci_version;
         record.tare.annotations = spec.annotations;
     }
-    destroy_cgroup(&tare_cgroup::Cgroup::open(record.cgroup()))?;
+    let cgroup = tare_cgroup::Cgroup::open(record.cgroup());
+    ownership::check(&dir, &cgroup)?;
+    destroy_cgroup(&cgroup)?;
     let warnings = poststop(&record);
     dir.remove(lock)?;
     Ok(warnings)
