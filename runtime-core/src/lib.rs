@@ -26,6 +26,10 @@
 //! those are resolved in the container's root, by file descriptor, when they are used.
 #![deny(unsafe_code)]
 
+// The unit tests share files with the test programs, which know this crate by its name.
+#[cfg(test)]
+extern crate self as tare_runtime;
+
 pub mod config;
 mod container;
 mod control;

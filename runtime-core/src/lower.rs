@@ -82,9 +82,6 @@ struct Writer {
     table_fixes: Vec<usize>,
 }
 
-/// An offset handed to `Op::encode`, which writes it as a plain word: marked so that `word` knows it.
-const MARK: u32 = 0x8000_0000;
-
 impl Sink for Writer {
     fn word(&mut self, word: u32) {
         self.records.push(word);
@@ -95,22 +92,16 @@ impl Sink for Writer {
         self.fixes.push(self.records.len());
         at
     }
+    fn offset(&mut self, at: u32) {
+        self.fixes.push(self.records.len());
+        self.records.push(at);
+    }
 }
 
 impl Writer {
     fn op(&mut self, op: &Op<'_>) {
         self.starts.push(self.records.len());
-        let first = self.records.len();
         op.encode(self);
-        // Tables are numbers to `encode`: their offsets stand in the fields of these two ops only, marked by `table`.
-        if matches!(op, Op::Exec { .. } | Op::RunHook { .. }) {
-            for index in first + 1..self.records.len() {
-                if self.records[index] & MARK != 0 {
-                    self.records[index] &= !MARK;
-                    self.fixes.push(index);
-                }
-            }
-        }
     }
 
     /// A pointer table of these strings.
@@ -130,7 +121,7 @@ impl Writer {
         }
         self.blob.extend_from_slice(&0u64.to_ne_bytes());
         Ok(Table {
-            at: at | MARK,
+            at,
             count: strings.len() as u32,
         })
     }
@@ -323,3 +314,6 @@ fn put(op: &ChildOp, writer: &mut Writer) -> Result<(), &'static str> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

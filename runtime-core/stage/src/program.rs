@@ -98,6 +98,8 @@ pub trait Sink {
     fn word(&mut self, word: u32);
     /// Stores bytes in the blob; their offset in the program.
     fn blob(&mut self, bytes: &[u8]) -> u32;
+    /// Appends a word that is an offset in the blob, as [`Sink::blob`] gives it: of a table that was stored before.
+    fn offset(&mut self, at: u32);
 }
 
 /// Sequential reader of one record.
@@ -259,7 +261,7 @@ pub struct Table {
 
 impl<'p> Field<'p> for Table {
     fn put(&self, sink: &mut impl Sink) {
-        sink.word(self.at);
+        sink.offset(self.at);
         sink.word(self.count);
     }
     fn get(reader: &mut Reader<'p>) -> Option<Table> {
