@@ -1,10 +1,13 @@
 //! The host's end of the control socket: frames in, barrier numbers out.
 use crate::error::Error;
 use rustix::io::Errno;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
-use std::io::IoSliceMut;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use tare_stage::report::{FRAME, Frame};
 
 /// What came.
@@ -49,10 +52,29 @@ pub(crate) fn receive(control: BorrowedFd<'_>) -> Result<Received, Error> {
     }
 }
 
-/// Lets the child go on. A child that is gone is told by the next `receive`.
-pub(crate) fn release(control: BorrowedFd<'_>, barrier: u32) -> Result<(), Error> {
+/// Lets the child go on, with `tasks` files to join cgroups by. A child that is gone is told by the next `receive`.
+pub(crate) fn release(
+    control: BorrowedFd<'_>,
+    barrier: u32,
+    tasks: &[OwnedFd],
+) -> Result<(), Error> {
+    let word = barrier.to_ne_bytes();
+    let fds: Vec<BorrowedFd<'_>> = tasks.iter().map(OwnedFd::as_fd).collect();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(tare_sys::socket::FDS))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(&fds)) {
+        return Err(Error::system(
+            "hand over the cgroups' files: too many",
+            tare_sys::Errno::E2BIG,
+        ));
+    }
     loop {
-        match send(control, &barrier.to_ne_bytes(), SendFlags::NOSIGNAL) {
+        match sendmsg(
+            control,
+            &[IoSlice::new(&word)],
+            &mut ancillary,
+            SendFlags::NOSIGNAL,
+        ) {
             Ok(_) | Err(Errno::PIPE | Errno::CONNRESET) => return Ok(()),
             Err(Errno::INTR) => {}
             Err(errno) => return Err(Error::system("write the control socket", errno)),

@@ -63,6 +63,8 @@ pub(crate) struct Lane<'a> {
     /// cgroups being made.
     pub(crate) executor: tare_cgroup::Executor,
     cgroup: Option<tare_cgroup::Cgroup>,
+    /// v1 `tasks` files that go to the child with the barrier `placed`.
+    tasks: Vec<OwnedFd>,
     /// The pty master for the caller.
     pub(crate) console: Option<OwnedFd>,
     /// fd received at a barrier.
@@ -112,6 +114,7 @@ pub(crate) fn run<'a>(
         hop: None,
         executor: tare_cgroup::Executor::new(),
         cgroup: None,
+        tasks: Vec::new(),
         console: None,
         received: None,
         warnings: Vec::new(),
@@ -262,9 +265,18 @@ impl Lane<'_> {
 
     fn cgroup(&mut self, step: &tare_cgroup::Step, pid: i32) -> Result<(), Error> {
         if let Some(join) = &self.around.join {
-            return Ok(join.cgroup.join(pid, join.below, Some(join.init))?);
+            self.tasks = join.cgroup.tasks(join.below)?;
+            return Ok(join.cgroup.join_unified(pid, join.below, Some(join.init))?);
         }
-        if let Some(skip) = self.executor.run(step, (pid > 0).then_some(pid))? {
+        let mut step = std::borrow::Cow::Borrowed(step);
+        if let tare_cgroup::Step::Join { labels, .. } = step.as_ref() {
+            // v1: the child joins by itself, with the files that it gets at the barrier `placed`.
+            self.tasks.extend(self.executor.tasks(labels)?);
+            if let tare_cgroup::Step::Join { labels, .. } = step.to_mut() {
+                labels.retain(String::is_empty);
+            }
+        }
+        if let Some(skip) = self.executor.run(&step, (pid > 0).then_some(pid))? {
             self.warnings.push(skip.to_string());
         }
         Ok(())

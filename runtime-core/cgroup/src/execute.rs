@@ -5,7 +5,7 @@ use crate::handle::Saved;
 use crate::step::{Make, Setting};
 use crate::systemd::{Scope, unit};
 use crate::{Cgroup, Error, Skip, Step, devices, error::errno_name, remove};
-use rustix::fd::BorrowedFd;
+use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 
@@ -53,6 +53,15 @@ impl Executor {
             } => self.join(labels, *single_threaded, pid).map(|()| None),
             Step::Scope(scope) => self.start(scope, pid).map(|()| None),
         }
+    }
+
+    /// The v1 `tasks` files of a [`Step::Join`], open for the child: it joins by writing `0` to each, the one form of attach that does
+    /// not wait for the kernel's global thread-group lock (5 to 15 ms when that is cold). The kernel judges by the opener's rights.
+    pub fn tasks(&self, labels: &[String]) -> Result<Vec<OwnedFd>, Error> {
+        let v1 = labels.iter().filter(|label| !label.is_empty());
+        v1.filter_map(|label| self.open.get(label))
+            .map(|hierarchy| open_tasks(&hierarchy.directory))
+            .collect()
     }
 
     /// The v2 cgroup's directory, for `CLONE_INTO_CGROUP`.
@@ -325,6 +334,12 @@ impl Drop for Executor {
             let _ = remove::one(path);
         }
     }
+}
+
+pub(crate) fn open_tasks(directory: &Directory) -> Result<OwnedFd, Error> {
+    directory
+        .open_file("tasks", rustix::fs::OFlags::WRONLY)
+        .map_err(|errno| Error::io("open", directory.file("tasks"), errno))
 }
 
 /// v1's `tasks` takes one thread without the wait for the kernel's global thread-group lock that `cgroup.procs` has.

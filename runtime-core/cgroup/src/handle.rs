@@ -2,6 +2,7 @@
 use crate::apply::write_settings;
 use crate::directory::{Directory, read_at, read_path};
 use crate::execute::join;
+use crate::execute::open_tasks;
 use crate::limits::{self, Current};
 use crate::systemd::{properties, unit};
 use crate::{Error, Layout, Manager, Mode, Refusal, Skip, layout::Hierarchy, remove, walk};
@@ -75,8 +76,44 @@ impl Cgroup {
         below: &BTreeMap<String, String>,
         init: Option<i32>,
     ) -> Result<(), Error> {
+        self.join_those(pid, below, init, |_| true)
+    }
+
+    /// As [`Cgroup::join`], but only v2: the v1 hierarchies are joined by the process itself through [`Cgroup::tasks`].
+    pub fn join_unified(
+        &self,
+        pid: i32,
+        below: &BTreeMap<String, String>,
+        init: Option<i32>,
+    ) -> Result<(), Error> {
+        self.join_those(pid, below, init, str::is_empty)
+    }
+
+    /// The v1 `tasks` files, open for a process that joins by writing `0` to each: as [`crate::Executor::tasks`].
+    pub fn tasks(&self, below: &BTreeMap<String, String>) -> Result<Vec<OwnedFd>, Error> {
         let mut done = BTreeSet::new();
-        for (controller, path) in &self.saved.paths {
+        let mut files = Vec::new();
+        for (controller, path) in self.saved.paths.iter().filter(|(c, _)| !c.is_empty()) {
+            let sub = below.get(controller).or_else(|| below.get(""));
+            let path = below_path(path, sub.map_or("", String::as_str))?;
+            if done.insert(path.clone()) {
+                let directory = Directory::open(&path)
+                    .map_err(|errno| Error::io("open cgroup", &path, errno))?;
+                files.push(open_tasks(&directory)?);
+            }
+        }
+        Ok(files)
+    }
+
+    fn join_those(
+        &self,
+        pid: i32,
+        below: &BTreeMap<String, String>,
+        init: Option<i32>,
+        which: impl Fn(&str) -> bool,
+    ) -> Result<(), Error> {
+        let mut done = BTreeSet::new();
+        for (controller, path) in self.saved.paths.iter().filter(|(c, _)| which(c)) {
             let sub = below
                 .get(controller)
                 .or_else(|| below.get(""))

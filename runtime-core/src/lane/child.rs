@@ -64,7 +64,11 @@ impl Lane<'_> {
             self.hooks_met |= barrier == Barrier::Hooks;
         }
         if barrier.child_waits() && !releases_later {
-            release(self.control()?, barrier.number())?;
+            let tasks = match barrier {
+                Barrier::Placed => std::mem::take(&mut self.tasks),
+                _ => Vec::new(),
+            };
+            release(self.control()?, barrier.number(), &tasks)?;
         }
         Ok(())
     }

@@ -224,3 +224,36 @@ fn a_namespace_is_joined_by_its_file() {
     lane.handed.push(holder.namespace("uts"));
     lane.op(join(Namespaces::UTS)).run().fails(Errno::EPERM);
 }
+
+#[test]
+fn the_hop_goes_on_in_a_joined_pid_namespace() {
+    let holder = Holder::new(&["--pid", "--fork", "--kill-child"]);
+    let link = format!("/proc/{}/ns/pid_for_children", holder.0.id());
+    let begin = std::time::Instant::now();
+    let namespace = loop {
+        // Absent until the namespace has its first process.
+        match File::open(&link) {
+            Ok(file) => break file,
+            Err(error) => assert!(begin.elapsed().as_secs() < 10, "{error}"),
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    };
+    let mut lane = Lane::privileged();
+    lane.namespaces = Namespaces::default();
+    lane.handed.push(namespace.into());
+    lane.op(ChildOp::Join {
+        slot: Slot(0),
+        kind: Namespaces::PID,
+    })
+    .op(ChildOp::Fork)
+    .op(ChildOp::Barrier(Barrier::Namespaces));
+    let ended = lane.shell("echo $$; readlink /proc/self/ns/pid");
+    let said: Vec<_> = ended.said().lines().collect();
+    assert_eq!(said[0], "2", "the holder's child is the first");
+    assert_eq!(said[1], std::fs::read_link(link).unwrap().to_str().unwrap());
+    let forked = ended
+        .frames
+        .iter()
+        .filter(|frame| matches!(frame, Frame::Forked { .. }));
+    assert_eq!((forked.count(), ended.frames.len()), (1, 2));
+}

@@ -113,7 +113,8 @@ pub(super) struct Lane {
     pub(super) answers: Vec<u32>,
     /// Whether the host closes its end once it has sent the answers.
     pub(super) hang_up: bool,
-    namespaces: Namespaces,
+    /// Made by the clone.
+    pub(super) namespaces: Namespaces,
 }
 
 /// How it ended.
@@ -294,7 +295,7 @@ pub(super) fn run_bytes(
         Ok(())
     };
     for answer in answers {
-        release(child.control.as_fd(), *answer).unwrap();
+        release(child.control.as_fd(), *answer, &[]).unwrap();
     }
     let mut ended = Ended {
         frames: Vec::new(),

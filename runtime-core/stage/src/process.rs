@@ -4,6 +4,7 @@ use crate::run::Machine;
 use core::ffi::CStr;
 use tare_sys::path::{flags, open};
 use tare_sys::process::Side;
+use tare_sys::socket::{FDS, receive};
 use tare_sys::{Errno, Fd, Result};
 
 /// A known beginning: no signal blocked or ignored, umask 0 (modes are planned), a name that `ps` shows.
@@ -22,10 +23,17 @@ pub(crate) fn barrier(m: &Machine<'_>, id: u32, signals: bool, waits: bool) -> R
     }
     if waits {
         let mut word = [0u8; 4];
-        match tare_sys::fd::read(m.control, &mut word)? {
+        let mut tasks = [Fd::new(-1); FDS];
+        let (length, count) = receive(m.control, &mut word, &mut tasks)?;
+        match length {
             0 => tare_sys::process::exit(1),
             4 if u32::from_ne_bytes(word) == id => {}
             _ => return Err(Errno::EPROTO),
+        }
+        // With `placed` come the `tasks` files of the cgroups to join.
+        for file in tasks.iter().take(count) {
+            tare_sys::fd::write_whole(*file, b"0")?;
+            tare_sys::fd::close(*file);
         }
     }
     Ok(())

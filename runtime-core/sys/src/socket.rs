@@ -46,6 +46,62 @@ pub fn send(socket: Fd, bytes: &[u8], fd: Option<Fd>) -> Result<()> {
     }
 }
 
+/// Most fds that [`receive`] takes.
+pub const FDS: usize = 24;
+
+/// recvmsg(2) of one message: bytes read, and the fds that came with it (close-on-exec) in `fds`, whose number is returned too.
+pub fn receive(socket: Fd, bytes: &mut [u8], fds: &mut [Fd; FDS]) -> Result<(usize, usize)> {
+    #[repr(C)]
+    struct Space {
+        header: net::cmsghdr,
+        fds: [i32; FDS],
+    }
+    let mut part = linux_raw_sys::general::iovec {
+        iov_base: bytes.as_mut_ptr().cast(),
+        iov_len: bytes.len() as _,
+    };
+    let mut space = Space {
+        header: net::cmsghdr {
+            cmsg_len: 0,
+            cmsg_level: 0,
+            cmsg_type: 0,
+        },
+        fds: [-1; FDS],
+    };
+    // SAFETY: struct msghdr is pointers and numbers, for which all zeroes is a value.
+    let mut message: net::msghdr = unsafe { core::mem::zeroed() };
+    message.msg_iov = (&mut part as *mut linux_raw_sys::general::iovec).cast();
+    message.msg_iovlen = 1;
+    message.msg_control = (&mut space as *mut Space).cast();
+    message.msg_controllen = size_of::<Space>() as _;
+    let read = loop {
+        match call!(
+            __NR_recvmsg,
+            socket.reg(),
+            &mut message as *mut net::msghdr,
+            net::MSG_CMSG_CLOEXEC
+        ) {
+            Err(Errno::EINTR) => continue,
+            other => break other?,
+        }
+    };
+    let header = size_of::<net::cmsghdr>();
+    #[allow(clippy::unnecessary_cast)] // the width differs by C library ABI
+    let length = space.header.cmsg_len as usize;
+    const SCM_RIGHTS: i32 = 1;
+    if (message.msg_controllen as usize) < header
+        || space.header.cmsg_type != SCM_RIGHTS
+        || length < header
+    {
+        return Ok((read, 0));
+    }
+    let count = (length - header) / size_of::<i32>();
+    for (place, fd) in fds.iter_mut().zip(space.fds).take(count) {
+        *place = Fd::new(fd);
+    }
+    Ok((read, count.min(FDS)))
+}
+
 /// Brings `lo` up in the current network namespace (SIOCSIFFLAGS).
 pub fn loopback_up() -> Result<()> {
     // struct ifreq: 16 bytes of name, then a union of 24 bytes that begins with the flags.
