@@ -303,13 +303,25 @@ fn dangling_links_are_made_inside() {
     let scratch = Scratch::new();
     scratch.link("directory", "/made/deep");
     scratch.link("file", "made-file");
+    scratch.directory("sub", 0o755);
+    scratch.link("sub/relative", "../new/../new/parents/file");
+    scratch.link("sub/outside", "/../../../new-file");
     let mut lane = Lane::rooted(&scratch);
     lane.op(tmpfs("/directory/t", 0, &[]))
-        .op(bind(BUSYBOX, "/file", Kind::File));
+        .op(bind(BUSYBOX, "/file", Kind::File))
+        .op(bind(BUSYBOX, "/sub/relative", Kind::File))
+        .op(bind(BUSYBOX, "/sub/outside", Kind::File));
     let ended = lane.shell(&format!("stat -c %s {}/made-file", scratch.text()));
     assert_ne!(ended.said(), "0");
     assert!(scratch.at("made/deep/t").is_dir() && scratch.at("made-file").is_file());
     assert!(scratch.at("file").is_symlink());
+    assert!(scratch.at("new/parents/file").is_file() && scratch.at("new-file").is_file());
+    scratch.link("left", "right");
+    scratch.link("right", "left");
+    Lane::rooted(&scratch)
+        .op(bind(BUSYBOX, "/left", Kind::File))
+        .run()
+        .fails(Errno::ELOOP);
 }
 
 #[test]

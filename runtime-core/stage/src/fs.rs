@@ -143,8 +143,13 @@ fn make_directory_at(root: Fd, dest: &[u8], mode: u32, links: u32) -> Result<Fd>
     }
 }
 
-/// An empty file beneath the root, with its directories; an O_PATH fd of it or of what is there already.
+/// An empty file beneath the root, with its directories; an O_PATH fd of it or of what is there already. Dangling symlinks are
+/// followed by making what they name, inside.
 pub(crate) fn make_file(root: Fd, dest: &CStr) -> Result<Fd> {
+    make_file_at(root, dest, 8)
+}
+
+fn make_file_at(root: Fd, dest: &CStr, links: u32) -> Result<Fd> {
     match open_beneath(root, dest, flags::PATH, 0, Resolve::InRoot) {
         Err(Errno::ENOENT) => {}
         other => return other,
@@ -156,22 +161,23 @@ pub(crate) fn make_file(root: Fd, dest: &CStr) -> Result<Fd> {
         flags::WRITE | flags::CREATE | flags::NOFOLLOW,
         0o755,
     );
-    fd::close(directory);
     match made {
         Ok(file) => fd::close(file),
-        // A dangling symlink: make what it names, inside.
-        Err(Errno::ELOOP) => {
-            let made = open_beneath(
-                root,
-                dest,
-                flags::WRITE | flags::CREATE,
-                0o755,
-                Resolve::InRoot,
-            )?;
-            fd::close(made);
+        Err(Errno::ELOOP) if links > 0 => {
+            let mut target = [0u8; 4096];
+            let target = path::readlink(directory, name.as_c()?, &mut target)?;
+            let mut aim = PathBuffer::new();
+            if target.first() != Some(&b'/') {
+                aim.push(split_last(dest.to_bytes()).0)?;
+                aim.push(b"/")?;
+            }
+            aim.push(target)?;
+            fd::close(directory);
+            return make_file_at(root, aim.as_c()?, links - 1);
         }
         Err(errno) => return Err(errno),
     }
+    fd::close(directory);
     open_beneath(root, dest, flags::PATH, 0, Resolve::InRoot)
 }
 
