@@ -165,6 +165,7 @@ struct Holder(Child);
 impl Holder {
     /// By `unshare` of busybox or util-linux: new namespaces with these options.
     fn new(options: &[&str]) -> Holder {
+        assert!(super::support::is_root(), "needs root");
         let mut command = Command::new("/usr/bin/unshare");
         command.args(options).args([BUSYBOX, "sleep", "60"]);
         let holder = Holder(command.spawn().unwrap());
