@@ -251,6 +251,7 @@ fn host_mark(words: &[&str]) -> Option<Mark> {
         ["cgroup", "make", path, ..] => none.need("mkdirat|mkdir", &[&last(path)]),
         ["cgroup", "devices", ..] => none.need("openat|open|openat2", &["devices."]),
         ["cgroup", "write", file, ..] => none.need("openat|open|openat2", &[file]),
+        ["map", "ids", ..] => none.need("mount_setattr", &["MOUNT_ATTR_IDMAP"]),
         ["cgroup", "join", .., "(tasks)"] => none.need("openat|open|openat2", &["tasks"]),
         ["cgroup", "join", ..] => none.need("openat|open|openat2", &["cgroup.procs"]),
         ["cgroup", ..] => none,

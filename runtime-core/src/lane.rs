@@ -201,6 +201,11 @@ impl Lane<'_> {
                 let fd = crate::idmap::user_namespace(uids, gids)?;
                 self.fill(*slot, fd)
             }
+            HostOp::MapTree {
+                tree,
+                userns,
+                recursive,
+            } => self.map_tree(*tree, *userns, *recursive),
             HostOp::MakeStateFile { slot, status } => {
                 let fd = rustix::fs::memfd_create("state", MemfdFlags::CLOEXEC)
                     .map_err(|errno| Error::system("make the hooks' state file", errno))?;

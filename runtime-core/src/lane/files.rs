@@ -26,6 +26,26 @@ impl Lane<'_> {
         self.fill(slot, fd)
     }
 
+    pub(super) fn map_tree(&self, tree: Slot, userns: Slot, recursive: bool) -> Result<(), Error> {
+        let held = |slot: Slot| self.slots.get(usize::from(slot.0)).and_then(Option::as_ref);
+        let (Some(tree), Some(userns)) = (held(tree), held(userns)) else {
+            return Err(Error::system(
+                "map a tree that was not opened",
+                tare_sys::Errno::EBADF,
+            ));
+        };
+        let change = tare_sys::mount::Change {
+            userns: Some(number(userns.as_fd())),
+            ..Default::default()
+        };
+        tare_sys::mount::set_attributes(number(tree.as_fd()), change, recursive).map_err(|errno| {
+            Error::system(
+                "map the ids of the mount source (does its filesystem support idmapped mounts?)",
+                errno,
+            )
+        })
+    }
+
     /// A fifo of the state directory, open both ways so that neither side ever waits in open(2).
     pub(super) fn fifo(&self, name: &str) -> Result<OwnedFd, Error> {
         let directory = self.directory()?;

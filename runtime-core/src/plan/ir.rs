@@ -289,6 +289,16 @@ pub enum HostOp {
         /// gid extents.
         gids: Vec<Extent>,
     },
+    /// Gives a detached tree the ids of a user namespace (MOUNT_ATTR_IDMAP): here and not in the child, which in a user namespace
+    /// of its own has no right over the filesystem's.
+    MapTree {
+        /// From `OpenTree`.
+        tree: Slot,
+        /// From `MakeIdmap` or `OpenNamespace`.
+        userns: Slot,
+        /// With the mounts beneath.
+        recursive: bool,
+    },
     /// An empty memfd for the state document that hooks in the child read; written after `Spawn`, when the pid is known.
     MakeStateFile {
         /// Filled.

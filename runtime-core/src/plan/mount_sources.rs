@@ -35,6 +35,17 @@ pub(crate) fn prepare(
     if mapped {
         prepare_idmap(mount, context, builder)?;
     }
+    if let (Some(tree), Some((userns, recursive)), true) =
+        (mount.tree, mount.idmap, context.user_namespace)
+    {
+        mount.idmap = None;
+        let op = HostOp::MapTree {
+            tree,
+            userns,
+            recursive,
+        };
+        builder.host(op, mount.from());
+    }
     Ok(())
 }
 

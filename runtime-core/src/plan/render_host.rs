@@ -33,6 +33,17 @@ pub(super) fn write(op: &HostOp, names: &Names<'_>, out: &mut String) {
                 names.of(*slot)
             )
         }
+        HostOp::MapTree {
+            tree,
+            userns,
+            recursive,
+        } => write!(
+            out,
+            "map ids of {} by {}{}",
+            names.of(*tree),
+            names.of(*userns),
+            if *recursive { " recursively" } else { "" }
+        ),
         HostOp::MakeIdmap { slot, uids, gids } => {
             write!(
                 out,

@@ -146,8 +146,6 @@ ops! {
     Exec = 58 { args: Table, env: Table }
     /// HOME from the container's passwd.
     FindHome = 60 { uid: u32 }
-    /// O_PATH of this process's own `/`.
-    OpenRoot = 59 { slot: u16 }
 }
 
 /// `MountAttr` of the plan as words.

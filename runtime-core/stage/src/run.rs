@@ -165,7 +165,6 @@ fn execute<'p>(m: &mut Machine<'p>, op: Op<'p>) -> Result<()> {
         Op::Domainname { name } => tare_sys::ns::set_domainname(name),
         Op::OpenProc { slot } => { let fd = fs::open_proc()?; m.fill(slot, fd) }
         Op::OpenNull { slot } => { let fd = fs::open_null()?; m.fill(slot, fd) }
-        Op::OpenRoot { slot } => { let fd = fs::open_root()?; m.fill(slot, fd) }
         Op::WriteProc { proc_slot, path, text } => fs::write_proc(m.slot(proc_slot)?, path, text),
         Op::Propagation { flags } => {
             const MS_SHARED: u32 = 1 << 20;

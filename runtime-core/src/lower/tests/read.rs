@@ -54,7 +54,6 @@ pub(super) fn raise(op: Op<'_>, strings: &dyn Fn(Table) -> Vec<String>) -> Child
     match op {
         Op::Nothing {} => ChildOp::Nothing,
         Op::Try { .. } => panic!("a try within a step"),
-        Op::OpenRoot { .. } => panic!("no plan asks for it"),
         Op::NonDumpable {} => ChildOp::NonDumpable,
         Op::Join { slot, kinds } => ChildOp::Join {
             slot: Slot(slot),
