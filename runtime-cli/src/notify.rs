@@ -1,5 +1,9 @@
 //! The way of `sd_notify` messages out of the container: from a socket in its state directory to the service manager's.
 use crate::error::Failure;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
@@ -47,30 +51,62 @@ impl NotifyProxy {
         if !is_ready(&buffer[..length]) {
             return Ok(false);
         }
-        self.tell(&format!("MAINPID={pid}\nREADY=1\n"))?;
+        let sender = self.connect()?;
+        sender
+            .send(format!("MAINPID={pid}\nREADY=1\n").as_bytes())
+            .map_err(|error| self.fail(&error))?;
+        self.barrier(&sender)?;
         Ok(true)
     }
 
-    fn tell(&self, message: &str) -> Result<(), Failure> {
+    fn connect(&self) -> Result<UnixDatagram, Failure> {
         let path = self.host.display().to_string();
-        let fail = |error: std::io::Error| {
-            Failure::file("tell the service manager through", &path, &error)
+        let sender = UnixDatagram::unbound().map_err(|error| self.fail(&error))?;
+        let connected = match path.strip_prefix('@') {
+            Some(name) => SocketAddr::from_abstract_name(name)
+                .and_then(|address| sender.connect_addr(&address)),
+            None => sender.connect(&self.host),
         };
-        let sender = UnixDatagram::unbound().map_err(fail)?;
-        match path.strip_prefix('@') {
-            Some(name) => {
-                let address = SocketAddr::from_abstract_name(name).map_err(fail)?;
-                sender
-                    .send_to_addr(message.as_bytes(), &address)
-                    .map_err(fail)?
-            }
-            None => sender
-                .send_to(message.as_bytes(), &self.host)
-                .map_err(fail)?,
-        };
-        Ok(())
+        connected.map_err(|error| self.fail(&error))?;
+        Ok(sender)
+    }
+
+    /// `BARRIER=1` (sd_notify_barrier(3)): the service manager closes the pipe when it has seen all before it. Without it a `start`
+    /// that ends at once could be gone before the manager has asked who sent READY. A manager that never answers holds nobody
+    /// longer than [`PATIENCE`].
+    fn barrier(&self, sender: &UnixDatagram) -> Result<(), Failure> {
+        let fail = |errno: rustix::io::Errno| self.fail(&errno.into());
+        let (ours, theirs) =
+            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(fail)?;
+        let fds = [theirs.as_fd()];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        ancillary.push(SendAncillaryMessage::ScmRights(&fds));
+        let text = [IoSlice::new(b"BARRIER=1")];
+        sendmsg(sender, &text, &mut ancillary, SendFlags::NOSIGNAL).map_err(fail)?;
+        drop(theirs);
+        let mut polled = [PollFd::from_borrowed_fd(ours.as_fd(), PollFlags::empty())];
+        match poll(&mut polled, Some(&PATIENCE)) {
+            // Closed, late, or interrupted by a signal that the caller has to see to: it is told either way.
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(errno) => Err(fail(errno)),
+        }
+    }
+
+    fn fail(&self, error: &std::io::Error) -> Failure {
+        Failure::file(
+            "tell the service manager through",
+            &self.host.display().to_string(),
+            error,
+        )
     }
 }
+
+/// How long the service manager may take to answer the barrier; runc waits as long.
+const PATIENCE: Timespec = Timespec {
+    tv_sec: 30,
+    tv_nsec: 0,
+};
 
 impl AsFd for NotifyProxy {
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -106,9 +142,16 @@ mod tests {
         program
             .send_to(b"STATUS=up\nREADY=1\n", dir.join("inside"))
             .unwrap();
-        assert!(proxy.forward(42).unwrap());
-        let length = host.recv(&mut buffer).unwrap();
-        assert_eq!(&buffer[..length], b"MAINPID=42\nREADY=1\n");
+        host.set_nonblocking(false).unwrap();
+        std::thread::scope(|scope| {
+            let forwarded = scope.spawn(|| proxy.forward(42).unwrap());
+            let length = host.recv(&mut buffer).unwrap();
+            assert_eq!(&buffer[..length], b"MAINPID=42\nREADY=1\n");
+            // Reading it without room for the fd closes the pipe, which is the answer.
+            let length = host.recv(&mut buffer).unwrap();
+            assert_eq!(&buffer[..length], b"BARRIER=1");
+            assert!(forwarded.join().unwrap());
+        });
         assert!(!proxy.forward(42).unwrap());
         std::fs::remove_dir_all(&dir).unwrap();
     }
