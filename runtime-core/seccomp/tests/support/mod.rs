@@ -1,5 +1,5 @@
 //! An interpreter of filters, and libseccomp behind a pipe.
-#![allow(dead_code)]
+#![allow(dead_code)] // each test program uses a part
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
