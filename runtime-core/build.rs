@@ -28,7 +28,11 @@ fn main() {
             "--bin",
             "stage-init",
             "--features",
-            "init",
+            if std::env::var_os("CARGO_FEATURE_PROOF").is_some() {
+                "init,proof"
+            } else {
+                "init"
+            },
         ])
         .args(["--target", &target])
         .arg("--target-dir")
