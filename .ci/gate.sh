@@ -35,7 +35,9 @@ step() {
     verdict="FAILED, status $status"
     [ "$status" != 124 ] || verdict="FAILED, out of time"
   fi
-  summary+=("$(printf '%-14s %5d s  %s' "$name" "$took" "$verdict")")
+  local ran=""
+  [ "$kind" = check ] || ran=", $p passed, $f failed, $s skipped"
+  summary+=("$(printf '%-14s %5d s  %s' "$name" "$took" "$verdict$ran")")
   printf '== %s: %s after %d s\n' "$name" "$verdict" "$took"
 }
 
