@@ -1,22 +1,35 @@
-//! Every promise in docs/promises.md names what holds it: a test that exists, or in words why there is none yet.
+//! Every promise and every claim on safety names what holds it: a test that exists, or in words why there is none yet.
 
 use super::dependencies::{code_spans, table_rows};
 use super::tree::Tree;
 
-const PATH: &str = "docs/promises.md";
+/// The documents whose tables are held to this; the first must be there.
+const PATHS: [&str; 3] = [
+    "docs/promises.md",
+    "docs/threat-model.md",
+    "docs/rootless.md",
+];
 const NO_TEST: &str = "no test: ";
 
 /// The last cell of each row holds code spans, each a test function, a conformance case or a file of the project; or it
 /// begins with `no test: ` and gives the reason.
 pub fn check(tree: &Tree) -> Vec<String> {
-    let Some(file) = tree.get(PATH) else {
-        return vec![format!("{PATH} is missing")];
-    };
-    let rows = table_rows(&file.text);
-    if rows.is_empty() {
-        return vec![format!("{PATH} has no table")];
+    let mut findings = Vec::new();
+    for path in PATHS {
+        let Some(file) = tree.get(path) else {
+            if path == PATHS[0] {
+                findings.push(format!("{path} is missing"));
+            }
+            continue;
+        };
+        let rows = table_rows(&file.text);
+        if rows.is_empty() {
+            findings.push(format!("{path} has no table"));
+        }
+        let wrong = rows.iter().flat_map(|cells| row(tree, cells));
+        findings.extend(wrong.map(|finding| format!("{path}: {finding}")));
     }
-    rows.iter().flat_map(|cells| row(tree, cells)).collect()
+    findings
 }
 
 fn row(tree: &Tree, cells: &[String]) -> Vec<String> {
@@ -61,11 +74,16 @@ mod tests {
         let findings = |cell: &str| {
             let table =
                 format!("| promise | figure | held by |\n|---|---|---|\n| small | 1 | {cell} |\n");
-            check(&Tree::of(&[
-                (PATH, &table),
-                ("a/tests/x.rs", "fn stays_small() {}\ncase(\"exec-tty\")"),
-            ]))
-            .len()
+            let of = |path| {
+                check(&Tree::of(&[
+                    (PATHS[0], "| promise | held by |\n|---|---|\n| one | `stays_small` |\n"),
+                    (path, &table),
+                    ("a/tests/x.rs", "fn stays_small() {}\ncase(\"exec-tty\")"),
+                ]))
+                .len()
+            };
+            assert_eq!(of(PATHS[1]), of(PATHS[2]));
+            of(PATHS[1])
         };
         assert_eq!(findings("`stays_small`"), 0);
         assert_eq!(findings("`a::stays_small`, `exec-tty`, `a/tests/x.rs`"), 0);
