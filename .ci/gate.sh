@@ -56,6 +56,7 @@ count() {
 step format check cargo fmt --all --check
 step clippy check cargo clippy --workspace --all-targets --quiet -- -D warnings
 step tidy check cargo xtask tidy
+step deny plain .ci/deny.sh
 step tests cargo cargo test --workspace --no-fail-fast --quiet
 step release check .ci/build.sh
 step demo check .ci/demo.sh
