@@ -2,7 +2,7 @@
 //!
 //! 1. Both lanes meet the same barriers in the same order. (`hooks` is in the host lane twice, around what it runs meanwhile.)
 //! 2. Every slot is filled once, before it is used; what the child inherits is filled before `Spawn`, and is first in number.
-//! 3. The child is non-dumpable before it joins a namespace, and again before anybody there can see it.
+//! 3. The child is non-dumpable before it joins a namespace, and again before anybody there can see it: always from `created` on.
 //! 4. After the filter only what it must leave allowed: with no_new_privs nothing but waiting, hooks and the exec; without it the
 //!    capabilities as well.
 //! 5. Paths beneath the root end with the root's becoming `/`; nothing privileged follows the change of ids but what it kept.
@@ -172,6 +172,8 @@ fn dumpable(plan: &Plan) -> Result<(), Flaw> {
         }
         let seen = match &step.op {
             ChildOp::Join { .. } | ChildOp::Fork | ChildOp::Barrier(Barrier::Placed) => joined,
+            // From here on an exec can be in the container, and look for what waits for `start`.
+            ChildOp::Barrier(Barrier::Created) => true,
             _ => false,
         };
         if seen && !safe {

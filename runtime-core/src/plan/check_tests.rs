@@ -150,6 +150,24 @@ fn joining_needs_a_process_that_cannot_be_traced() {
 }
 
 #[test]
+fn what_waits_for_start_cannot_be_traced() {
+    let mut spec: tare_oci::Spec = serde_json::from_str(SPEC).unwrap();
+    if let Some(linux) = &mut spec.linux {
+        linux
+            .namespaces
+            .retain(|namespace| namespace.path.is_empty());
+    }
+    let mut options = options();
+    options.console = true;
+    let mut plan = plan(&spec, &facts(), &options).unwrap();
+    assert_eq!(check(&plan), Ok(()));
+    plan.child.retain(|step| step.op != ChildOp::NonDumpable);
+    let text = check(&plan).unwrap_err().to_string();
+    let expect = "a process that can be traced would: barrier created";
+    assert!(text.contains(expect), "{text}");
+}
+
+#[test]
 fn little_follows_the_filter() {
     broken(
         |plan| plan.child.push(child(ChildOp::Umask(0))),

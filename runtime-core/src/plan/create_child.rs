@@ -78,6 +78,9 @@ impl Create<'_> {
             ChildOp::CloseOnExecFrom(3_u32.saturating_add(self.options.preserve_fds)),
             "",
         );
+        // From `created` on others can be in the container: an exec, or a container of the same pid namespace. Before the last
+        // capabilities go, so that they never see an equal that they could trace.
+        builder.child(ChildOp::NonDumpable, "");
         security::confine(&self.security, builder);
         self.end(handed, builder);
         Ok(())

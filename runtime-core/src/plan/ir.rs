@@ -14,7 +14,7 @@
 //!   signal `namespaces`; setsid; keyring; loopback; await `placed`, unshare cgroup; host and domain names; OpenProc, OpenNull;
 //!   root propagation; BindRoot; mounts in order; devices, links; console bind; barrier `hooks`; createContainer hooks; PivotRoot;
 //!   sysctls; masked, read-only paths; root read-only; tty and stdio; rlimits, oom, scheduler, io priority, affinity, memory
-//!   policy, personality; labels; bounding drop; groups; ids (keep caps); cwd; FindExecutable; umask; close-on-exec of the rest;
+//!   policy, personality; labels; bounding drop; groups; ids (keep caps); cwd; FindExecutable; umask; close-on-exec of the rest, non-dumpable;
 //!   then without no_new_privs: Seccomp, CapSet, Ambient; with it: CapSet, Ambient, NoNewPrivs, Seccomp;
 //!   signal `created`; AwaitStart; startContainer hooks; Exec.
 use std::fmt;

@@ -38,6 +38,20 @@ impl Machine<'_> {
             .filter(|fd| fd.number() >= 0)
             .ok_or(Errno::EBADF)
     }
+    /// Closes what this process opened itself: the host's /proc is not to wait for `start` with it, where an exec with the right
+    /// to trace could take it. What was handed over serves the steps that are left.
+    fn close_own(&mut self) {
+        let handed = self.program.handed as usize;
+        for slot in self
+            .slots
+            .iter_mut()
+            .skip(handed)
+            .filter(|slot| slot.number() >= 0)
+        {
+            tare_sys::fd::close(*slot);
+            *slot = Fd::new(-1);
+        }
+    }
     pub fn fill(&mut self, slot: u16, fd: Fd) -> Result<()> {
         *self.slots.get_mut(usize::from(slot)).ok_or(Errno::EBADF)? = fd;
         Ok(())
@@ -224,7 +238,7 @@ fn execute<'p>(m: &mut Machine<'p>, op: Op<'p>) -> Result<()> {
         Op::Chdir { path, create } => exec::enter_directory(path, create),
         Op::FindHome { uid } => home::find(m, uid),
         Op::FindExecutable { candidates } => exec::find(m, candidates),
-        Op::CloseOnExecFrom { first } => tare_sys::fd::cloexec_from(first),
+        Op::CloseOnExecFrom { first } => { m.close_own(); tare_sys::fd::cloexec_from(first) }
         Op::CapSet { effective, permitted, inheritable } => tare_sys::cred::set_capabilities(tare_sys::cred::Capabilities { effective, permitted, inheritable }),
         Op::Ambient { mask } => cred::raise_ambient(mask),
         Op::NoNewPrivs {} => tare_sys::cred::no_new_privileges(),

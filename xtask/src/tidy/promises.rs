@@ -76,7 +76,10 @@ mod tests {
                 format!("| promise | figure | held by |\n|---|---|---|\n| small | 1 | {cell} |\n");
             let of = |path| {
                 check(&Tree::of(&[
-                    (PATHS[0], "| promise | held by |\n|---|---|\n| one | `stays_small` |\n"),
+                    (
+                        PATHS[0],
+                        "| promise | held by |\n|---|---|\n| one | `stays_small` |\n",
+                    ),
                     (path, &table),
                     ("a/tests/x.rs", "fn stays_small() {}\ncase(\"exec-tty\")"),
                 ]))
