@@ -45,6 +45,7 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
 pub(crate) fn errno_hint(errno: i32) -> Option<&'static str> {
     Some(match errno {
         1 | 13 => "this needs root, or a user namespace with these rights",
+        11 | 116 => "something outside keeps changing the files that the container is made of",
         12 => "the host is out of memory",
         23 | 24 => "raise the limit of open files (ulimit -n, fs.file-max)",
         28 => "the filesystem is full",

@@ -50,7 +50,12 @@ fn contents(from: Fd, to: Fd, depth: u32) -> Result<()> {
                     fd::close(b);
                 }
                 flags::S_IFREG => {
-                    let a = open(from, name, flags::READ | flags::NOFOLLOW, 0)?;
+                    // Without waiting: it may have become a fifo.
+                    let wary = flags::READ | flags::NOFOLLOW | flags::NONBLOCK | flags::NOCTTY;
+                    let a = open(from, name, wary, 0)?;
+                    if fd::stat(a)?.mode & flags::S_IFMT != flags::S_IFREG {
+                        return Err(Errno::ESTALE);
+                    }
                     let b = open(
                         to,
                         name,

@@ -158,14 +158,22 @@ fn make_file_at(root: Fd, dest: &CStr, links: u32) -> Result<Fd> {
     let made = open(
         directory,
         name.as_c()?,
-        flags::WRITE | flags::CREATE | flags::NOFOLLOW,
+        // Exclusively: were a fifo or a device put there meanwhile, the open would wait for it or wake it.
+        flags::WRITE | flags::CREATE | flags::EXCLUSIVE | flags::NOFOLLOW,
         0o755,
     );
     match made {
         Ok(file) => fd::close(file),
-        Err(Errno::ELOOP) if links > 0 => {
+        Err(Errno::EEXIST) if links > 0 => {
             let mut target = [0u8; 4096];
-            let target = path::readlink(directory, name.as_c()?, &mut target)?;
+            let target = match path::readlink(directory, name.as_c()?, &mut target) {
+                // No link: somebody else's, just made.
+                Err(Errno::EINVAL | Errno::ENOENT) => {
+                    fd::close(directory);
+                    return make_file_at(root, dest, links - 1);
+                }
+                target => target?,
+            };
             let mut aim = PathBuffer::new();
             if target.first() != Some(&b'/') {
                 aim.push(split_last(dest.to_bytes()).0)?;
@@ -204,7 +212,13 @@ pub(crate) fn make_node(
     }
     if result.is_ok() && (uid != 0 || gid != 0) {
         let node = open(directory, name, flags::PATH | flags::NOFOLLOW, 0)?;
-        result = fd::chown(node, uid, gid);
+        let stat = fd::stat(node)?;
+        result = if stat.mode & flags::S_IFMT == mode & flags::S_IFMT && stat.rdev == device {
+            fd::chown(node, uid, gid)
+        } else {
+            // Swapped for another file, whose owner is not to change.
+            Err(Errno::ESTALE)
+        };
         fd::close(node);
     }
     fd::close(directory);

@@ -47,8 +47,12 @@ pub(crate) fn filesystem(
     );
     let target = match covered {
         Ok(directory) if !no_symlink => directory,
-        _ if no_symlink => plain_directory(root, dest)?,
-        _ => fs::make_directory(root, dest, 0o755)?,
+        Ok(directory) => {
+            fd::close(directory);
+            plain_directory(root, dest)?
+        }
+        Err(_) if no_symlink => plain_directory(root, dest)?,
+        Err(_) => fs::make_directory(root, dest, 0o755)?,
     };
     let context = sys::fs_open(fstype)?;
     if !source.is_empty() {

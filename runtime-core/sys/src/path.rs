@@ -34,8 +34,9 @@ pub fn open_beneath(root: Fd, path: &CStr, flags: u32, mode: u32, how: Resolve) 
         mode: u64::from(mode),
         resolve: u64::from(resolve),
     };
-    loop {
-        // EAGAIN: a rename or mount raced with the walk; the kernel asks to try again (openat2(2)).
+    // EAGAIN: a rename or mount raced with the walk over a `..`; the kernel asks to try again (openat2(2)). Not for ever: whoever
+    // shares a directory with the container could rename in a loop, and give a link many `..`.
+    for _ in 0..TRIES {
         match call!(
             __NR_openat2,
             root.reg(),
@@ -43,11 +44,14 @@ pub fn open_beneath(root: Fd, path: &CStr, flags: u32, mode: u32, how: Resolve) 
             &how as *const raw::open_how,
             size_of::<raw::open_how>()
         ) {
-            Err(crate::Errno::EAGAIN) => continue,
+            Err(crate::Errno::EAGAIN) => {}
             other => return other.map(Fd::of),
         }
     }
+    Err(crate::Errno::EAGAIN)
 }
+
+const TRIES: u32 = 1024;
 
 /// openat(2) with O_CLOEXEC.
 pub fn open(dir: Fd, path: &CStr, flags: u32, mode: u32) -> Result<Fd> {
