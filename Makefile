@@ -6,7 +6,7 @@ BASE ?= HEAD~1
 RUNTIME ?=
 ARGS ?=
 
-.PHONY: help build demo test install uninstall bench bench-ab conformance fmt tidy goldens trace dist deny
+.PHONY: help build demo test install uninstall bench bench-ab conformance fmt tidy goldens trace dist deny many
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ goldens: ## write the golden plans anew; review the diff
 
 trace: ## a strace of a real run against the plan
 	cargo xtask trace
+
+many: ## 500 containers at once, races on one, unkind host processes; ARGS for `many --help`
+	@.ci/many.sh $(ARGS)
 
 deny: ## licences, bans, sources by cargo-deny; ADVISORIES=REPOSITORY adds the advisories
 	@.ci/deny.sh

@@ -62,6 +62,7 @@ step release check .ci/build.sh
 step demo check .ci/demo.sh
 if [ "$(id -u)" = 0 ]; then
   step conformance plain .ci/conformance.sh trun
+  step concurrency plain .ci/many.sh --rounds 150 --limit 120
   step suite-on-runc plain .ci/conformance.sh runc
   step callers plain conformance/callers/all.sh "$target/release/trun"
 else
