@@ -85,7 +85,7 @@ impl OomWatch {
                 Ok(Some(if there { OomEvent::Oom } else { OomEvent::Gone }))
             }
             Source::V2 { path, kills } => {
-                drain(&self.fd)?;
+                take_one(&self.fd)?;
                 let Ok(directory) = Directory::open(path) else {
                     return Ok(Some(OomEvent::Gone));
                 };
@@ -165,12 +165,14 @@ fn v2(directory: &Directory) -> Result<OomWatch, Error> {
     })
 }
 
-fn drain(fd: &OwnedFd) -> Result<(), Error> {
-    let mut buffer = [0; 4096];
+/// Takes one event only: the kill and the end of the last process each make one, and the second has to wake the next poll.
+fn take_one(fd: &OwnedFd) -> Result<(), Error> {
+    // An event of a watched file carries no name.
+    let mut event = [0; 16];
     loop {
-        match rustix::io::read(fd, &mut buffer) {
-            Ok(0) | Err(Errno::AGAIN) => return Ok(()),
-            Ok(_) | Err(Errno::INTR) => {}
+        match rustix::io::read(fd, &mut event) {
+            Err(Errno::INTR) => {}
+            Ok(_) | Err(Errno::AGAIN) => return Ok(()),
             Err(errno) => return Err(Error::io("read", "inotify", errno)),
         }
     }

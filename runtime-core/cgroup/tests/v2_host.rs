@@ -73,8 +73,11 @@ fn updates_keep_what_they_do_not_name() {
     let Some(layout) = v2_host() else { return };
     let name = Name::new();
     let decision = decision(&layout, &name.0, &resources(ALL));
-    let program = Program::start("read line");
+    // Memory is charged where it is first used: here, after the move.
+    let mut program = Program::start("read line; exec sleep 1000");
     let cgroup = place(prepare(&decision), &decision, program.pid());
+    program.go();
+    wait_for(|| cgroup.stats().unwrap().memory.usage.usage > 4096);
     cgroup
         .update(&resources(
             r#"{"cpu":{"quota":20000},"memory":{"swap":100663296}}"#,
