@@ -249,6 +249,9 @@ fn host_mark(words: &[&str]) -> Option<Mark> {
         ["make", ..] => none,
         ["spawn", ..] => none.need("clone3", &["CLONE_VFORK"]),
         ["cgroup", "make", path, ..] => none.need("mkdirat|mkdir", &[&last(path)]),
+        ["cgroup", "devices", .., "eBPF"] => none
+            .need("bpf", &["BPF_PROG_LOAD"])
+            .need("bpf", &["BPF_PROG_ATTACH"]),
         ["cgroup", "devices", ..] => none.need("openat|open|openat2", &["devices."]),
         ["cgroup", "write", file, ..] => none.need("openat|open|openat2", &[file]),
         ["map", "ids", ..] => none.need("mount_setattr", &["MOUNT_ATTR_IDMAP"]),

@@ -29,12 +29,15 @@ fn agrees(s: &mut Sandbox) {
     }
     let file = s.path("strace");
     // strace follows the container's process past the end of `create`, to the exec that `start` lets happen.
-    let traced = under_strace(s.create_call(&[]), &file).spawn();
+    let call = under_strace(s.create_call(&[]), &file);
+    let errors = call.stderr.clone();
+    let traced = call.spawn();
     let state = || s.call(&["state", &s.id]).run();
     let created = process::eventually(Duration::from_secs(10), || {
-        state().stdout.contains("created")
+        state().stdout.contains("\"status\": \"created\"")
     });
-    assert!(created, "{}", state().stderr);
+    let said = std::fs::read_to_string(errors).unwrap_or_default();
+    assert!(created, "{}{said}", state().stderr);
     s.start().ok();
     traced.finish(Duration::from_secs(10)).ok();
     s.reap();
