@@ -4,9 +4,11 @@ DESTDIR ?=
 N ?= 30
 BASE ?= HEAD~1
 RUNTIME ?=
+FILTER ?=
+CASES ?=
 ARGS ?=
 
-.PHONY: help build demo test install uninstall bench bench-ab conformance fmt tidy goldens trace dist deny many
+.PHONY: help build demo test install uninstall bench bench-ab conformance vm fmt tidy goldens trace dist deny many
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +36,9 @@ bench-ab: ## this tree against the revision BASE, paired; N=rounds
 
 conformance: ## the conformance suite against RUNTIME (trun by default)
 	@.ci/conformance.sh $(RUNTIME)
+
+vm: ## real kernels in qemu; FILTER=scenario CASES=words of a case's name
+	@conformance/vm/run.sh '$(FILTER)' '$(CASES)'
 
 fmt: ## format every crate
 	cargo fmt --all
