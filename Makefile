@@ -6,9 +6,10 @@ BASE ?= HEAD~1
 RUNTIME ?=
 FILTER ?=
 CASES ?=
+STARTS ?= 1000
 ARGS ?=
 
-.PHONY: help build demo test install uninstall bench bench-ab conformance vm fmt tidy goldens trace dist deny many
+.PHONY: help build demo test install uninstall bench bench-ab conformance cve vm fmt tidy goldens trace dist deny many
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +40,9 @@ conformance: ## the conformance suite against RUNTIME (trun by default)
 
 vm: ## real kernels in qemu; FILTER=scenario CASES=words of a case's name
 	@conformance/vm/run.sh '$(FILTER)' '$(CASES)'
+
+cve: ## attacks that other runtimes fell for: 1,000 starts of each race, or STARTS=n
+	@.ci/cve.sh '$(STARTS)'
 
 fmt: ## format every crate
 	cargo fmt --all

@@ -63,6 +63,7 @@ step demo check .ci/demo.sh
 if [ "$(id -u)" = 0 ]; then
   step conformance plain .ci/conformance.sh trun
   step concurrency plain .ci/many.sh --rounds 150 --limit 120
+  step cve plain .ci/cve.sh 50
   step suite-on-runc plain .ci/conformance.sh runc
   step callers plain conformance/callers/all.sh "$target/release/trun"
 else

@@ -13,11 +13,20 @@ usage: conformance --runtime PATH [options]
   --junit FILE          also write the results as JUnit XML
   --expected FILE       differences with their reasons (default: the list built in)
   --keep                leave the working directory of each failed case
+
+usage: conformance cve --runtime PATH --proof PATH [--starts N] [options]
+
+  The attacks of conformance/cve: each must do harm to a plan without its defence, and none to the runtime.
+
+  --proof PATH          the runtime built with the feature `proof`: its plans can be weakened
+  --starts N            starts of each race (default 50)
 ";
 
 #[derive(Debug)]
 pub enum Command {
     Suite(Options),
+    /// The attacks.
+    Attacks(Options),
     OneCase(CaseOptions),
     Help,
 }
@@ -32,6 +41,10 @@ pub struct Options {
     pub junit: Option<PathBuf>,
     pub expected: Option<PathBuf>,
     pub keep: bool,
+    /// For the attacks: the runtime whose plans can be weakened.
+    pub proof: Option<PathBuf>,
+    /// For the attacks: starts of each race.
+    pub starts: usize,
 }
 
 /// One case, run by a process of its own so that whatever it leaves behind is attributed to it.
@@ -48,12 +61,17 @@ pub struct CaseOptions {
     pub template: PathBuf,
     /// Where the outcome is written.
     pub outcome: PathBuf,
+    /// Starts of each race, if it is an attack.
+    pub starts: usize,
+    /// Defences that the runtime leaves out, if it is one whose plans can be weakened.
+    pub weaken: String,
 }
 
 pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, String> {
     let mut given = Given::default();
     let mut arguments = arguments.peekable();
     let one_case = arguments.next_if(|first| first == "one-case").is_some();
+    let attacks = arguments.next_if(|first| first == "cve").is_some();
     while let Some(argument) = arguments.next() {
         let (flag, inline) = match argument.split_once('=') {
             Some((flag, value)) => (flag.to_owned(), Some(value.to_owned())),
@@ -73,6 +91,8 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, String>
     }
     if one_case {
         given.into_case().map(Command::OneCase)
+    } else if attacks {
+        given.into_suite().map(Command::Attacks)
     } else {
         given.into_suite().map(Command::Suite)
     }
@@ -87,7 +107,7 @@ struct Given {
 
 impl Given {
     fn set(&mut self, flag: &str, value: String) -> Result<(), String> {
-        const KNOWN: [&str; 11] = [
+        const KNOWN: [&str; 14] = [
             "--runtime",
             "--runtime-name",
             "--filter",
@@ -99,6 +119,9 @@ impl Given {
             "--directory",
             "--template",
             "--outcome",
+            "--proof",
+            "--starts",
+            "--weaken",
         ];
         if !KNOWN.contains(&flag) {
             return Err(format!("unknown argument {flag}\n{HELP}"));
@@ -119,24 +142,30 @@ impl Given {
         self.get(flag).ok_or_else(|| format!("{flag} is missing"))
     }
 
+    fn count(&self, flag: &str, default: &str) -> Result<usize, String> {
+        let text = self.get(flag).unwrap_or_else(|| default.to_owned());
+        let number = text.parse().ok().filter(|number| *number > 0);
+        number.ok_or_else(|| format!("{flag}: not a count: {text}"))
+    }
+
     fn into_suite(self) -> Result<Options, String> {
         let runtime = match self.get("--runtime") {
             Some(path) => absolute(&path)?,
             None if self.list => PathBuf::new(),
             None => return Err(format!("--runtime is missing\n{HELP}")),
         };
-        let jobs = self.get("--jobs").unwrap_or_else(|| "2".to_owned());
         Ok(Options {
+            proof: self
+                .get("--proof")
+                .map(|path| absolute(&path))
+                .transpose()?,
+            starts: self.count("--starts", "50")?,
             runtime_name: self
                 .get("--runtime-name")
                 .unwrap_or_else(|| name_of(&runtime)),
             runtime,
             filter: self.get("--filter").unwrap_or_default(),
-            jobs: jobs
-                .parse()
-                .ok()
-                .filter(|n| *n > 0)
-                .ok_or_else(|| format!("--jobs: not a count: {jobs}"))?,
+            jobs: self.count("--jobs", "2")?,
             list: self.list,
             junit: self.get("--junit").map(PathBuf::from),
             expected: self.get("--expected").map(PathBuf::from),
@@ -153,6 +182,8 @@ impl Given {
             directory: self.need("--directory")?.into(),
             template: self.need("--template")?.into(),
             outcome: self.need("--outcome")?.into(),
+            starts: self.count("--starts", "1")?,
+            weaken: self.get("--weaken").unwrap_or_default(),
         })
     }
 }

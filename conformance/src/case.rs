@@ -21,6 +21,8 @@ pub enum Verdict {
     Passed,
     Failed(String),
     Skipped(String),
+    /// An attack did what it must not: a failure, but for a weakened plan, which shows with it that the attack is alive.
+    Harmed(String),
 }
 
 /// Lists the functions of one suite as cases: `cases!("mounts": tmpfs_size)` is `mounts/tmpfs-size`.
@@ -43,6 +45,13 @@ pub fn skip(reason: impl Into<String>) -> ! {
     panic_any(Skip(reason.into()))
 }
 
+struct Harm(String);
+
+/// Ends an attack: it succeeded.
+pub fn harm(what: impl Into<String>) -> ! {
+    panic_any(Harm(what.into()))
+}
+
 static MESSAGE: Mutex<String> = Mutex::new(String::new());
 
 /// Runs one case, cleans up whatever happens, and writes the outcome for the runner.
@@ -60,6 +69,7 @@ pub fn run_in_this_process(options: &CaseOptions) -> ExitCode {
     }));
     let Some(case) = crate::suites::all()
         .into_iter()
+        .chain(crate::cve::cases())
         .find(|case| case.name == options.name)
     else {
         eprintln!("conformance: no case {}", options.name);
@@ -89,6 +99,8 @@ fn run(case: &Case, options: &CaseOptions) -> Verdict {
         });
     match (verdict, left.is_empty()) {
         (verdict, true) => verdict,
+        // What an attack that got through has left is part of the harm.
+        (Verdict::Harmed(message), false) => Verdict::Harmed(message),
         (Verdict::Failed(message), false) => {
             Verdict::Failed(format!("{message}\nleft: {}", left.join("\nleft: ")))
         }
@@ -97,6 +109,9 @@ fn run(case: &Case, options: &CaseOptions) -> Verdict {
 }
 
 fn verdict_of(payload: &(dyn std::any::Any + Send)) -> Verdict {
+    if let Some(Harm(what)) = payload.downcast_ref::<Harm>() {
+        return Verdict::Harmed(what.clone());
+    }
     match payload.downcast_ref::<Skip>() {
         Some(Skip(reason)) => Verdict::Skipped(reason.clone()),
         None => Verdict::Failed(
@@ -113,6 +128,7 @@ fn encode(verdict: &Verdict) -> Value {
         Verdict::Passed => json!({"verdict": "passed"}),
         Verdict::Failed(message) => json!({"verdict": "failed", "message": message}),
         Verdict::Skipped(reason) => json!({"verdict": "skipped", "message": reason}),
+        Verdict::Harmed(what) => json!({"verdict": "harmed", "message": what}),
     }
 }
 
@@ -124,6 +140,7 @@ pub fn decode(text: &str) -> Option<Verdict> {
         "passed" => Some(Verdict::Passed),
         "failed" => Some(Verdict::Failed(message())),
         "skipped" => Some(Verdict::Skipped(message())),
+        "harmed" => Some(Verdict::Harmed(message())),
         _ => None,
     }
 }

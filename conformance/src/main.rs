@@ -5,7 +5,10 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod attacks;
 mod case;
+#[path = "../cve/mod.rs"]
+mod cve;
 mod expected;
 mod inspect;
 mod leaks;
@@ -24,6 +27,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     match args::parse(std::env::args().skip(1)) {
         Ok(args::Command::Suite(options)) => runner::run(&options),
+        Ok(args::Command::Attacks(options)) => attacks::run(&options),
         Ok(args::Command::OneCase(options)) => case::run_in_this_process(&options),
         Ok(args::Command::Help) => {
             print!("{}", args::HELP);

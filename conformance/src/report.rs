@@ -39,6 +39,7 @@ pub fn judge(name: &str, verdict: Verdict, listed: Option<&Difference>, took: Du
                 "passes, but is listed as an expected difference ({reason}): remove it from the list"
             ),
         ),
+        (Verdict::Harmed(what), _) => (Kind::Failed, format!("harm: {what}")),
         (Verdict::Failed(_), Some(listed)) => (Kind::Expected, listed.reason.clone()),
         (Verdict::Failed(message), None) => (Kind::Failed, message),
         (Verdict::Skipped(reason), _) => (Kind::Skipped, reason),

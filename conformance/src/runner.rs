@@ -16,6 +16,17 @@ use std::time::{Duration, Instant};
 /// A case that takes longer is killed and fails.
 const CASE_LIMIT: Duration = Duration::from_secs(60);
 
+/// A case to be run, and by which runtime.
+pub struct Job<'a> {
+    pub name: &'a str,
+    pub runtime: &'a Path,
+    pub runtime_name: &'a str,
+    pub starts: usize,
+    pub weaken: &'a str,
+    pub limit: Duration,
+    pub keep: bool,
+}
+
 pub fn run(options: &Options) -> ExitCode {
     let chosen: Vec<Case> = suites::all()
         .into_iter()
@@ -34,7 +45,7 @@ pub fn run(options: &Options) -> ExitCode {
     }
 }
 
-fn finish(options: &Options, lines: &[Line]) -> ExitCode {
+pub fn finish(options: &Options, lines: &[Line]) -> ExitCode {
     if let Some(path) = &options.junit
         && let Err(error) = write_junit(path, &options.runtime_name, lines)
     {
@@ -63,7 +74,16 @@ fn run_all(options: &Options, chosen: &[Case]) -> Result<Vec<Line>, String> {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(case) = chosen.get(index) else { break };
                     let started = Instant::now();
-                    let verdict = work.run_case(options, case, index);
+                    let job = Job {
+                        name: &case.name,
+                        runtime: &options.runtime,
+                        runtime_name: &options.runtime_name,
+                        starts: 1,
+                        weaken: "",
+                        limit: CASE_LIMIT,
+                        keep: options.keep,
+                    };
+                    let verdict = work.run_case(&job, index);
                     let listed = differences.iter().find(|entry| {
                         entry.case == case.name && entry.runtime == options.runtime_name
                     });
@@ -78,30 +98,19 @@ fn run_all(options: &Options, chosen: &[Case]) -> Result<Vec<Line>, String> {
         }
     });
     let mut lines = lines.into_inner().expect("all threads have ended");
-    let left = leaks::find(&work.watch(&work.tag, &work.base));
-    if !left.is_empty() {
-        let line = judge(
-            "whole-run/leaks",
-            Verdict::Failed(left.join("\n")),
-            None,
-            Duration::ZERO,
-        );
-        println!("{}", line.text());
-        lines.push(line);
-        leaks::clear(&work.watch(&work.tag, &work.base));
-    }
+    lines.extend(work.left());
     Ok(lines)
 }
 
 /// The run's directory, removed at the end.
-struct Work {
+pub struct Work {
     base: PathBuf,
     template: PathBuf,
     tag: String,
 }
 
 impl Work {
-    fn new() -> Result<Self, String> {
+    pub fn new() -> Result<Self, String> {
         let base = std::env::temp_dir().join(format!("tare-conformance-{}", std::process::id()));
         let template = base.join("template");
         fs::create_dir_all(&template)
@@ -128,15 +137,34 @@ impl Work {
         }
     }
 
-    fn run_case(&self, options: &Options, case: &Case, index: usize) -> Verdict {
+    /// What the whole run has left, as a failed line; it is cleared.
+    pub fn left(&self) -> Option<Line> {
+        let watch = self.watch(&self.tag, &self.base);
+        let left = leaks::find(&watch);
+        if left.is_empty() {
+            return None;
+        }
+        let line = judge(
+            "whole-run/leaks",
+            Verdict::Failed(left.join("\n")),
+            None,
+            Duration::ZERO,
+        );
+        println!("{}", line.text());
+        leaks::clear(&watch);
+        Some(line)
+    }
+
+    /// Runs one case; `index` is its own in this run.
+    pub fn run_case(&self, job: &Job, index: usize) -> Verdict {
         let tag = format!("{}{index}", self.tag);
         let directory = self.base.join(index.to_string());
         let outcome = self.base.join(format!("{index}.json"));
         let verdict = match fs::create_dir(&directory) {
-            Ok(()) => self.spawn(options, case, &tag, &directory, &outcome),
+            Ok(()) => self.spawn(job, &tag, &directory, &outcome),
             Err(error) => Verdict::Failed(format!("{}: {error}", directory.display())),
         };
-        if options.keep && matches!(verdict, Verdict::Failed(_)) {
+        if job.keep && matches!(verdict, Verdict::Failed(_)) {
             println!("kept: {}", directory.display());
         } else {
             let _ = fs::remove_dir_all(&directory);
@@ -144,27 +172,24 @@ impl Work {
         verdict
     }
 
-    fn spawn(
-        &self,
-        options: &Options,
-        case: &Case,
-        tag: &str,
-        directory: &Path,
-        outcome: &Path,
-    ) -> Verdict {
+    fn spawn(&self, job: &Job, tag: &str, directory: &Path, outcome: &Path) -> Verdict {
         let program = std::env::current_exe().expect("own path is known");
         let mut child = match Command::new(program)
             .arg("one-case")
             .args([
                 "--name",
-                &case.name,
+                job.name,
                 "--runtime-name",
-                &options.runtime_name,
+                job.runtime_name,
                 "--tag",
                 tag,
+                "--starts",
+                &job.starts.to_string(),
+                "--weaken",
+                job.weaken,
             ])
             .arg("--runtime")
-            .arg(&options.runtime)
+            .arg(job.runtime)
             .arg("--directory")
             .arg(directory)
             .arg("--template")
@@ -182,7 +207,7 @@ impl Work {
             Ok(child) => child,
             Err(error) => return Verdict::Failed(format!("cannot start the case: {error}")),
         };
-        let ended = process::wait_child(&mut child, CASE_LIMIT);
+        let ended = process::wait_child(&mut child, job.limit);
         if ended.is_none() {
             let tree = process::descendants(child.id() as i32);
             let shown: Vec<String> = tree.iter().map(|pid| process::describe(*pid)).collect();
@@ -192,7 +217,8 @@ impl Work {
                 .for_each(|pid| process::kill(pid, Signal::KILL));
             clear_after_kill(tag, directory);
             return Verdict::Failed(format!(
-                "no end within {CASE_LIMIT:?}; running: {}",
+                "no end within {:?}; running: {}",
+                job.limit,
                 shown.join("; ")
             ));
         }

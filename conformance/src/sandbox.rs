@@ -7,6 +7,7 @@ use crate::spec::Spec;
 use crate::{leaks, process, rootfs};
 use serde_json::Value;
 use std::cell::Cell;
+use std::ffi::OsString;
 use std::fs;
 use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::PermissionsExt;
@@ -22,6 +23,10 @@ pub struct Environment {
     pub directory: PathBuf,
     pub root: PathBuf,
     pub temporary: PathBuf,
+    /// Starts of each race.
+    pub starts: usize,
+    /// Defences that the runtime leaves out.
+    pub weaken: String,
     template: PathBuf,
     counter: Cell<usize>,
 }
@@ -53,6 +58,8 @@ impl Sandbox {
             directory: options.directory.clone(),
             root: options.directory.join("root"),
             temporary: options.directory.join("tmp"),
+            starts: options.starts,
+            weaken: options.weaken.clone(),
             template: options.template.clone(),
             counter: Cell::new(0),
         });
@@ -159,17 +166,23 @@ impl Container {
     pub fn call(&self, arguments: &[&str]) -> Call {
         let environment = &self.environment;
         let number = environment.counter.replace(environment.counter.get() + 1);
+        let weaken: Option<(OsString, OsString)> = Some(&environment.weaken)
+            .filter(|names| !names.is_empty())
+            .map(|names| ("TARE_WEAKEN".into(), names.into()));
         Call {
             program: environment.runtime.clone(),
             globals: vec!["--root".into(), environment.root.clone().into()],
             arguments: arguments.iter().map(Into::into).collect(),
-            environment: vec![
+            environment: [
                 (
                     "PATH".into(),
                     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into(),
                 ),
                 ("TMPDIR".into(), environment.temporary.clone().into()),
-            ],
+            ]
+            .into_iter()
+            .chain(weaken)
+            .collect(),
             directory: environment.directory.clone(),
             user: None,
             limit: default_limit(),

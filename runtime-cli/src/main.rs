@@ -26,6 +26,13 @@ use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "proof")]
+    if let Ok(names) = std::env::var("TARE_WEAKEN")
+        && let Err(unknown) = tare_runtime::weaken(&names)
+    {
+        eprintln!("TARE_WEAKEN: {unknown}");
+        return ExitCode::from(2);
+    }
     let mut words = std::env::args_os();
     let program = program_name(words.next());
     // A name that isn't UTF-8 can't be an id, and a path that isn't is not worth a second kind of string everywhere.

@@ -156,6 +156,8 @@ impl Runtime {
             what: "run a plan that doesn't hold together (a fault of ours)".to_owned(),
             why: flaw.to_string(),
         })?;
+        #[cfg(feature = "proof")]
+        let plan = crate::weaken::plan(plan);
         Ok(Prepared {
             text,
             spec,

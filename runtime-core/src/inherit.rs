@@ -7,6 +7,10 @@ use crate::error::Error;
 /// # Errors
 /// On a kernel without close_range(2) (before 5.11).
 pub fn close_on_exec_from(first: u32) -> Result<(), Error> {
+    #[cfg(feature = "proof")]
+    if crate::weaken::lacks("close-fds") {
+        return Ok(());
+    }
     tare_sys::fd::cloexec_from(first)
         .map_err(|errno| Error::system("mark inherited fds close-on-exec", errno))
 }

@@ -64,6 +64,8 @@ mod state;
 mod store;
 mod time;
 mod wait;
+#[cfg(feature = "proof")]
+mod weaken;
 
 pub use container::{Container, RdtUpdate};
 pub use error::{Errno, Error, ErrorKind, ProgramError};
@@ -79,3 +81,5 @@ pub use store::check_id;
 pub use tare_cgroup::{Manager as CgroupManager, OomEvent, OomWatch, Stats};
 pub use time::rfc3339;
 pub use wait::ExitStatus;
+#[cfg(feature = "proof")]
+pub use weaken::{lacks, weaken};

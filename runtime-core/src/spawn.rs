@@ -58,6 +58,11 @@ pub(crate) fn spawn(lowered: &Lowered, how: &How<'_>) -> Result<Spawned, Error> 
     area.progress()
         .timed
         .store(u32::from(how.timed), std::sync::atomic::Ordering::Relaxed);
+    #[cfg(feature = "proof")]
+    area.progress().timed.fetch_or(
+        tare_stage::weaken::taken() << 8,
+        std::sync::atomic::Ordering::Relaxed,
+    );
     let (ours, theirs) = rustix::net::socketpair(
         rustix::net::AddressFamily::UNIX,
         rustix::net::SocketType::SEQPACKET,

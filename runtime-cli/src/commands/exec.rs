@@ -172,6 +172,15 @@ fn ids(text: &str) -> Result<(i64, Option<i64>), Failure> {
 }
 
 fn unsigned(text: &str) -> Option<i64> {
+    #[cfg(feature = "proof")]
+    if tare_runtime::lacks("user-text") {
+        let end = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
+        return Some(i64::from(
+            text[..end].parse::<u64>().unwrap_or(0) as u32 & i32::MAX as u32,
+        ));
+    }
     let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text
         .parse::<u32>()

@@ -58,6 +58,8 @@ impl Container {
             what: "run a plan that doesn't hold together (a fault of ours)".to_owned(),
             why: flaw.to_string(),
         })?;
+        #[cfg(feature = "proof")]
+        let plan = crate::weaken::plan(plan);
         let below = sub_cgroups(&options.cgroups);
         let stdio = &options.stdio;
         let around = Surroundings {

@@ -1,7 +1,8 @@
 //! Files, directories, nodes and links beneath the root fd; the verified procfs.
+use crate::open_beneath;
 use crate::text::{PathBuffer, split_last};
 use core::ffi::CStr;
-use tare_sys::path::{self, Resolve, flags, open, open_beneath};
+use tare_sys::path::{self, Resolve, flags, open};
 use tare_sys::{Errno, Fd, Result, fd};
 
 const PROC_MAGIC: u64 = 0x9fa0;
@@ -38,6 +39,10 @@ pub(crate) fn open_root() -> Result<Fd> {
 
 /// One write to a file of a procfs, reached without symlinks or other mounts. `self/` is this process in that procfs.
 pub(crate) fn write_proc(proc: Fd, path: &CStr, text: &CStr) -> Result<()> {
+    #[cfg(feature = "proof")]
+    if crate::weaken::lacks(crate::weaken::PROC) {
+        return crate::weaken::write_proc(path, text);
+    }
     let bytes = path.to_bytes();
     let file = match bytes.strip_prefix(b"self/") {
         Some(rest) => {
@@ -155,13 +160,15 @@ fn make_file_at(root: Fd, dest: &CStr, links: u32) -> Result<Fd> {
         other => return other,
     }
     let (directory, name) = parent(root, dest)?;
-    let made = open(
-        directory,
-        name.as_c()?,
-        // Exclusively: were a fifo or a device put there meanwhile, the open would wait for it or wake it.
-        flags::WRITE | flags::CREATE | flags::EXCLUSIVE | flags::NOFOLLOW,
-        0o755,
-    );
+    // Exclusively: were a fifo or a device put there meanwhile, the open would wait for it or wake it.
+    let how = flags::WRITE | flags::CREATE | flags::EXCLUSIVE | flags::NOFOLLOW;
+    #[cfg(feature = "proof")]
+    let how = if crate::weaken::lacks(crate::weaken::EXCLUSIVE) {
+        how & !flags::EXCLUSIVE
+    } else {
+        how
+    };
+    let made = open(directory, name.as_c()?, how, 0o755);
     match made {
         Ok(file) => fd::close(file),
         Err(Errno::EEXIST) if links > 0 => {

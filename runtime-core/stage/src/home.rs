@@ -1,8 +1,9 @@
 //! HOME from the container's own passwd file, read line by line through a fixed buffer.
 use crate::fs;
+use crate::open_beneath;
 use crate::run::Machine;
 use crate::text::PathBuffer;
-use tare_sys::path::{Resolve, flags, open_beneath};
+use tare_sys::path::{Resolve, flags};
 use tare_sys::{Fd, Result, fd};
 
 /// Most bytes of passwd that are read: a file without end must not hold the start up.

@@ -27,6 +27,13 @@ mod run;
 mod secure;
 mod text;
 mod tty;
+#[cfg(feature = "proof")]
+pub mod weaken;
+
+#[cfg(not(feature = "proof"))]
+use tare_sys::path::open_beneath;
+#[cfg(feature = "proof")]
+use weaken::open_beneath;
 
 pub use op::Attr;
 pub use op::Op;

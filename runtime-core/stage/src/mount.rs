@@ -1,12 +1,13 @@
 //! Mounts by fd: new filesystems, binds, the root, masks.
 use crate::op::Attr;
+use crate::open_beneath;
 use crate::program::List;
 use crate::run::Machine;
 use crate::text::PathBuffer;
 use crate::{copy_up, fs};
 use core::ffi::CStr;
 use tare_sys::mount::{self as sys, Change};
-use tare_sys::path::{Resolve, flags, open, open_beneath};
+use tare_sys::path::{Resolve, flags, open};
 use tare_sys::{Errno, Fd, Result, fd};
 
 const RDONLY: u32 = 1;
@@ -269,6 +270,11 @@ pub(crate) fn mask(m: &mut Machine<'_>, path: &CStr, null: u16) -> Result<()> {
             }
         }
     } else {
+        #[cfg(feature = "proof")]
+        if crate::weaken::lacks(crate::weaken::NULL) {
+            let tree = sys::clone_tree(Fd::CWD, c"/dev/null", false)?;
+            return sys::move_mount(tree, target);
+        }
         let null = m.slot(null)?;
         if m.null_placed {
             let tree = sys::clone_tree(null, c"", false)?;

@@ -87,8 +87,13 @@ pub fn run(program: Program<'_>, progress: &Progress) -> ! {
                 .saturating_add(index as i32),
         );
     }
+    #[cfg(feature = "proof")]
+    crate::weaken::take_away(progress.timed.load(Ordering::Relaxed) >> 8);
     // Inherited by number, so without the flag; a hook must not see them.
+    #[cfg(not(feature = "proof"))]
     let _ = tare_sys::fd::cloexec_from(program.control.unsigned_abs());
+    #[cfg(feature = "proof")]
+    crate::weaken::close_on_exec(&program);
     process::reset();
     let timed = progress.timed.load(Ordering::Relaxed) & Flags::TIMED != 0;
     let mut index = 0;

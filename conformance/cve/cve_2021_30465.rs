@@ -1,0 +1,108 @@
+//! CVE-2021-30465 (runc): a mount's destination in a shared volume, swapped for a link between the look and the mount.
+
+use super::flipper::Flipper;
+use super::watch::{Outside, some_started, start};
+use crate::case::harm;
+use crate::sandbox::Sandbox;
+use serde_json::json;
+use std::fs;
+use std::os::unix::fs::symlink;
+
+super::attacks!(["CVE-2021-30465"];
+    mounts_below_a_flipped_directory without "in-root",
+    host_sees_nothing without "in-root",
+    flipped_to_the_root without "in-root",
+    files_below_a_flipped_directory without "in-root",
+    climbing_links without "in-root",
+);
+
+/// A volume of two containers, in it a directory and a link that change places.
+fn volume(s: &mut Sandbox, target: &str) -> Flipper {
+    let volume = s.path("volume");
+    fs::create_dir_all(format!("{volume}/directory")).unwrap();
+    symlink(target, format!("{volume}/link")).unwrap();
+    s.spec.bind(&volume, "/volume", &[]);
+    Flipper::new(format!("{volume}/directory"), format!("{volume}/link"))
+}
+
+/// `starts` starts; each that comes about has `count` mounts whose points end with `point`.
+fn race(s: &mut Sandbox, outside: &Outside, flipper: &Flipper, point: &str, count: usize) {
+    let (mut started, starts) = (0, s.environment.starts);
+    for number in 1..=starts {
+        if let Some(report) = start(s, &[]) {
+            started += 1;
+            let mounts = report.mounts();
+            let inside = mounts.iter().filter(|m| m.point.contains(point)).count();
+            if inside != count {
+                let points: Vec<&str> = mounts.iter().map(|m| m.point.as_str()).collect();
+                harm(format!(
+                    "start {number}: {inside} of {count} mounts are in the container: {points:?}"
+                ));
+            }
+        }
+        outside.untouched();
+    }
+    some_started(started, starts);
+    assert!(flipper.flips() > 0, "nothing was flipped");
+}
+
+fn mounts_below_a_flipped_directory(s: &mut Sandbox) {
+    let outside = Outside::new(s);
+    let flipper = volume(s, &outside.path);
+    for name in ["m1", "m2", "m3"] {
+        let destination = format!("/volume/directory/{name}");
+        s.spec.mount(&destination, "tmpfs", "tmpfs", &["size=4k"]);
+    }
+    race(s, &outside, &flipper, "/m", 3);
+}
+
+fn host_sees_nothing(s: &mut Sandbox) {
+    let mut outside = Outside::shared(s);
+    fs::create_dir(format!("{}/m1", outside.path)).unwrap();
+    outside.accept();
+    let flipper = volume(s, &outside.path);
+    s.spec
+        .set("linux.rootfsPropagation", json!("shared"))
+        .mount("/volume/directory/m1", "tmpfs", "tmpfs", &["size=4k"]);
+    race(s, &outside, &flipper, "/m1", 1);
+}
+
+fn flipped_to_the_root(s: &mut Sandbox) {
+    // The report's own attack: a link to `/`, and what is mounted through it lies over the host's tree.
+    let outside = Outside::new(s);
+    let flipper = volume(s, "/");
+    let name = format!("m-{}", s.id);
+    let destination = format!("/volume/directory/{name}");
+    s.spec.mount(&destination, "tmpfs", "tmpfs", &["size=4k"]);
+    let host = std::path::Path::new("/").join(&name);
+    let (mut started, starts) = (0, s.environment.starts);
+    for number in 1..=starts {
+        started += usize::from(start(s, &[]).is_some());
+        // Only ever empty: it was made as a mount point.
+        if fs::remove_dir(&host).is_ok() {
+            harm(format!("start {number} made a directory in the host's root"));
+        }
+        outside.untouched();
+    }
+    some_started(started, starts);
+    assert!(flipper.flips() > 0, "nothing was flipped");
+}
+
+fn files_below_a_flipped_directory(s: &mut Sandbox) {
+    let outside = Outside::new(s);
+    let flipper = volume(s, &outside.path);
+    let source = s.path("source-file");
+    fs::write(&source, "source").unwrap();
+    s.spec.bind(&source, "/volume/directory/m1", &["ro"]);
+    s.spec.bind(&source, "/volume/directory/a/m2", &["ro"]);
+    race(s, &outside, &flipper, "/m", 2);
+}
+
+fn climbing_links(s: &mut Sandbox) {
+    let outside = Outside::new(s);
+    let climb = "../".repeat(40);
+    let flipper = volume(s, &format!("{climb}{}", &outside.path[1..]));
+    s.spec
+        .mount("/volume/directory/m1", "tmpfs", "tmpfs", &["size=4k"]);
+    race(s, &outside, &flipper, "/m1", 1);
+}
