@@ -5,6 +5,7 @@ use crate::state::{ContainerState, Observed, Record, Status};
 use crate::store::StateDir;
 use crate::wait::{ExitStatus, wait_child};
 use rustix::process::Pid;
+use std::borrow::Cow;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -35,21 +36,10 @@ pub struct Container {
 impl Container {
     /// From its state directory.
     pub(crate) fn open(dir: StateDir) -> Result<Container, Error> {
-        let record = match dir.read()? {
-            Some(record) => record,
-            // `create` is at its beginning.
-            None if dir.is_locked()? => Record {
-                id: dir.id().to_owned(),
-                ..Record::default()
-            },
-            None => {
-                return Err(Error::Corrupt {
-                    id: dir.id().to_owned(),
-                    path: dir.path().join("state.json"),
-                    why: "it is not there: creation or deletion was cut short".to_owned(),
-                });
-            }
-        };
+        let record = read_record(&dir)?.unwrap_or_else(|| Record {
+            id: dir.id().to_owned(),
+            ..Record::default()
+        });
         Ok(Container {
             dir,
             record,
@@ -57,6 +47,19 @@ impl Container {
             console: None,
             warnings: Vec::new(),
         })
+    }
+
+    /// The record, read anew where `create` had not written it when this handle was made.
+    fn current(&self) -> Result<Cow<'_, Record>, Error> {
+        if self.record.init_process_pid > 0 {
+            return Ok(Cow::Borrowed(&self.record));
+        }
+        match read_record(&self.dir) {
+            Ok(Some(record)) => Ok(Cow::Owned(record)),
+            // `create` was killed: the handle is good for what there is.
+            Ok(None) | Err(Error::Corrupt { .. }) => Ok(Cow::Borrowed(&self.record)),
+            Err(error) => Err(error),
+        }
     }
 
     /// The id.
@@ -79,7 +82,16 @@ impl Container {
     /// # Errors
     /// When the kept copy is gone or damaged.
     pub fn spec(&self) -> Result<tare_oci::Spec, Error> {
-        Ok(crate::config::load(&self.dir.read_config()?)?)
+        match self.dir.read_config() {
+            Ok(bytes) => Ok(crate::config::load(&bytes)?),
+            // The deletion of a stopped container takes the configuration first.
+            Err(Error::Missing { .. }) if self.status()? == Status::Stopped => {
+                Err(Error::NotFound {
+                    id: self.id().to_owned(),
+                })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The status.
@@ -87,7 +99,10 @@ impl Container {
     /// # Errors
     /// When /proc or the cgroup can't be read.
     pub fn status(&self) -> Result<Status, Error> {
-        let record = &self.record;
+        self.status_of(&*self.current()?)
+    }
+
+    fn status_of(&self, record: &Record) -> Result<Status, Error> {
         let has_pid = record.init_process_pid > 0;
         let alive =
             has_pid && procfs::is_alive(record.init_process_pid, record.init_process_start)?;
@@ -96,7 +111,7 @@ impl Container {
             alive,
             has_start_fifo: alive && self.dir.has_start_fifo(),
             locked: !has_pid && self.dir.is_locked()?,
-            frozen: alive && self.cgroup().frozen()?,
+            frozen: alive && tare_cgroup::Cgroup::open(record.cgroup()).frozen()?,
         };
         Ok(observed.status())
     }
@@ -106,9 +121,8 @@ impl Container {
     /// # Errors
     /// As [`Container::status`].
     pub fn state(&self) -> Result<ContainerState, Error> {
-        Ok(self
-            .record
-            .container_state(self.status()?, self.dir.owner()?))
+        let record = self.current()?;
+        Ok(record.container_state(self.status_of(&record)?, self.dir.owner()?))
     }
 
     /// Host pid of init as recorded; it may have ended.
@@ -182,4 +196,29 @@ impl Container {
     pub(crate) fn cgroup(&self) -> tare_cgroup::Cgroup {
         tare_cgroup::Cgroup::open(self.record.cgroup())
     }
+}
+
+/// The record; `None` while `create` is at work on it.
+///
+/// Twice, because `create` may end between the look at the record and that at the lock.
+fn read_record(dir: &StateDir) -> Result<Option<Record>, Error> {
+    for _ in 0..2 {
+        if let Some(record) = dir.read()? {
+            return Ok(Some(record));
+        }
+        if !dir.has_config() {
+            // `create` has yet to begin, or `delete` is at its end.
+            return Err(Error::NotFound {
+                id: dir.id().to_owned(),
+            });
+        }
+        if dir.is_locked()? {
+            return Ok(None);
+        }
+    }
+    Err(Error::Corrupt {
+        id: dir.id().to_owned(),
+        path: dir.path().join("state.json"),
+        why: "it is not there: creation or deletion was cut short".to_owned(),
+    })
 }

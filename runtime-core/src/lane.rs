@@ -45,6 +45,8 @@ pub(crate) struct JoinCgroup<'a> {
     pub(crate) below: &'a BTreeMap<String, String>,
     /// Pid of the container's init.
     pub(crate) init: i32,
+    /// When it started: another process of the same pid must not be joined.
+    pub(crate) init_start: u64,
 }
 
 /// Writes the record at `WriteState`: told the pid and what the lane has made so far.
@@ -179,7 +181,10 @@ impl Lane<'_> {
                 };
                 let process = rustix::process::Pid::from_raw(*pid).ok_or_else(missing)?;
                 match rustix::process::pidfd_open(process, rustix::process::PidfdFlags::empty()) {
-                    Ok(fd) => self.fill(*slot, fd),
+                    Ok(fd) => {
+                        self.check_init(*pid)?;
+                        self.fill(*slot, fd)
+                    }
                     Err(Errno::SRCH) => Err(missing()),
                     Err(errno) => Err(Error::system(format!("open process {pid}"), errno)),
                 }
@@ -190,6 +195,7 @@ impl Lane<'_> {
                     OFlags::PATH | OFlags::DIRECTORY,
                     "open the container's root",
                 )?;
+                self.check_init(*pid)?;
                 self.fill(*slot, fd)
             }
             HostOp::OpenTree {
@@ -265,6 +271,18 @@ impl Lane<'_> {
             HostOp::RunHooks { kind, hooks } => self.run_hooks(kind, hooks),
             HostOp::WriteState => record(self),
             HostOp::WritePidFile => self.write_pid_file(pid),
+        }
+    }
+
+    /// Asked after something of init was opened by its pid, which may have become another process's.
+    fn check_init(&self, pid: i32) -> Result<(), Error> {
+        match &self.around.join {
+            Some(join) if join.init == pid && !procfs::is_alive(pid, join.init_start)? => {
+                Err(Error::NotRunning {
+                    status: crate::Status::Stopped,
+                })
+            }
+            _ => Ok(()),
         }
     }
 

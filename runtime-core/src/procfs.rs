@@ -13,6 +13,8 @@ use std::path::Path;
 pub(crate) struct Stat {
     /// `R`, `S`, `D`, `Z`, `X`, ...
     pub state: u8,
+    /// In do_exit(), perhaps waiting for the other processes of its pid namespace.
+    pub is_exiting: bool,
     /// Clock ticks since boot.
     pub start: u64,
 }
@@ -55,6 +57,39 @@ pub(crate) fn is_alive(pid: i32, start: u64) -> Result<bool, Error> {
     Ok(pid > 0 && stat(pid)?.is_some_and(|stat| stat.start == start && stat.is_alive()))
 }
 
+/// Whether a process has ended, is ending, or has a SIGKILL waiting for it.
+pub(crate) fn is_dying(pid: i32) -> Result<bool, Error> {
+    let path = format!("/proc/{pid}/status");
+    let exiting = match stat(pid)? {
+        Some(stat) => stat.is_exiting || !stat.is_alive(),
+        None => true,
+    };
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(exiting || kill_pending(&text)),
+        Err(error)
+            if matches!(
+                error.raw_os_error().map(Errno::from_raw_os_error),
+                Some(Errno::NOENT | Errno::SRCH)
+            ) =>
+        {
+            Ok(true)
+        }
+        Err(error) => Err(Error::path("read", Path::new(&path), &error)),
+    }
+}
+
+fn kill_pending(status: &str) -> bool {
+    const SIGKILL: u64 = 1 << 8;
+    status
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("SigPnd:")
+                .or(line.strip_prefix("ShdPnd:"))
+        })
+        .filter_map(|set| u64::from_str_radix(set.trim(), 16).ok())
+        .any(|set| set & SIGKILL != 0)
+}
+
 /// A handle on the live process of this pid and start time; `None` when it has ended.
 pub(crate) fn open(pid: i32, start: u64) -> Result<Option<OwnedFd>, Error> {
     let Some(number) = Pid::from_raw(pid) else {
@@ -75,9 +110,15 @@ fn parse(bytes: &[u8]) -> Option<Stat> {
     let text = std::str::from_utf8(bytes.get(close + 1..)?).ok()?;
     let mut fields = text.split_ascii_whitespace();
     let state = *fields.next()?.as_bytes().first()?;
-    // state is field 3, starttime field 22.
-    let start = fields.nth(18)?.parse().ok()?;
-    Some(Stat { state, start })
+    // state is field 3, flags field 9, starttime field 22.
+    const PF_EXITING: u64 = 4;
+    let flags: u64 = fields.nth(5)?.parse().ok()?;
+    let start = fields.nth(12)?.parse().ok()?;
+    Some(Stat {
+        state,
+        is_exiting: flags & PF_EXITING != 0,
+        start,
+    })
 }
 
 #[cfg(test)]
@@ -91,9 +132,12 @@ mod tests {
             parse(line),
             Some(Stat {
                 state: b'S',
+                is_exiting: false,
                 start: 98765
             })
         );
+        let exiting = b"42 (a) S 1 42 42 0 -1 4194564 1 2 3 4 5 6 7 8 20 0 1 0 98765 1000";
+        assert!(parse(exiting).unwrap().is_exiting);
         assert_eq!(parse(b"42 (a"), None);
         assert_eq!(parse(b"42 (a) S 1"), None);
     }
@@ -108,5 +152,18 @@ mod tests {
         assert!(open(pid, start + 1).unwrap().is_none());
         assert!(!is_alive(0, start).unwrap());
         assert_eq!(stat(i32::MAX).unwrap(), None);
+    }
+
+    #[test]
+    fn a_kill_that_waits_is_seen() {
+        let status = |thread: &str, process: &str| {
+            kill_pending(&format!(
+                "SigQ:\t0/1\nSigPnd:\t{thread}\nShdPnd:\t{process}\nSigBlk:\t0000000000000100\n"
+            ))
+        };
+        assert!(!status("0000000000000000", "0000000000004000"));
+        assert!(status("0000000000000100", "0000000000000000"));
+        assert!(status("0000000000000000", "0000000000000101"));
+        assert!(is_dying(i32::MAX).unwrap() && !is_dying(std::process::id() as i32).unwrap());
     }
 }

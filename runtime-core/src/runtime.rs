@@ -1,7 +1,8 @@
 //! The entry: a state root and how cgroups are made; from here containers are created, found and listed.
 use crate::container::Container;
+use crate::container::delete::{LOCK_PATIENCE, wreck};
 use crate::error::Error;
-use crate::store::StateRoot;
+use crate::store::{StateDir, StateRoot};
 use crate::{CgroupManager, Status};
 use std::path::{Path, PathBuf};
 
@@ -93,23 +94,34 @@ impl Runtime {
     /// # Errors
     /// As [`Container::delete`]; without `force` also those of [`Runtime::load`].
     pub fn delete(&self, id: &str, force: bool) -> Result<Vec<Error>, Error> {
+        match self.delete_found(id, force) {
+            Err(error @ Error::NotFound { .. }) => {
+                let root = StateRoot::open(&self.root)?;
+                match root.map_or(Ok(()), |root| root.remove_uninhabited(id)) {
+                    // Nothing there, or another `delete` was quicker.
+                    Ok(()) | Err(Error::NotFound { .. }) if force => Ok(Vec::new()),
+                    Err(other) if force => Err(other),
+                    _ => Err(error),
+                }
+            }
+            other => other,
+        }
+    }
+
+    fn delete_found(&self, id: &str, force: bool) -> Result<Vec<Error>, Error> {
         match self.load(id) {
-            // A `create` was killed before it wrote its record: what it made follows from the configuration that it kept.
+            // A `create` is at work, or was killed before it wrote its record.
             Ok(container) if container.record.init_process_pid == 0 => {
                 if !force && container.status()? == Status::Creating {
                     return Err(Error::Busy { id: id.to_owned() });
                 }
-                crate::container::delete::wreck(container.dir, &self.cgroup_manager)
+                wreck_or_delete(container.dir, force, &self.cgroup_manager)
             }
-            Ok(container) => match container.delete(force) {
-                Err(Error::NotFound { .. }) if force => Ok(Vec::new()),
-                other => other,
-            },
-            Err(Error::NotFound { .. }) if force => Ok(Vec::new()),
+            Ok(container) => container.delete(force),
             Err(Error::Corrupt { .. }) if force => {
                 let root = StateRoot::open(&self.root)?
                     .ok_or_else(|| Error::NotFound { id: id.to_owned() })?;
-                crate::container::delete::wreck(root.dir(id)?, &self.cgroup_manager)
+                wreck_or_delete(root.dir(id)?, force, &self.cgroup_manager)
             }
             Err(error) => Err(error),
         }
@@ -125,5 +137,22 @@ impl Runtime {
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// Deletes a container whose record could not be read a moment ago: by its record if there is one once nobody is at work on it,
+/// otherwise by the configuration that `create` kept.
+fn wreck_or_delete(
+    dir: StateDir,
+    force: bool,
+    manager: &CgroupManager,
+) -> Result<Vec<Error>, Error> {
+    let lock = dir.lock_within(LOCK_PATIENCE)?;
+    match dir.read() {
+        Ok(Some(record)) if record.init_process_pid > 0 => {
+            drop(lock);
+            Container::open(dir)?.delete(force)
+        }
+        _ => wreck(dir, lock, manager),
     }
 }

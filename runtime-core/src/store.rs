@@ -8,13 +8,17 @@
 //! | `notify/` | the container's notify socket |
 use crate::error::Error;
 use crate::state::Record;
-use rustix::fs::{AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+mod root;
+
+pub(crate) use root::StateRoot;
 
 const STATE_FILE: &str = "state.json";
 const CONFIG_FILE: &str = "config.json";
@@ -47,125 +51,6 @@ pub fn check_id(id: &str) -> Result<(), Error> {
         id: id.chars().take(64).collect(),
         why,
     })
-}
-
-/// The directory of all containers of one root.
-#[derive(Debug)]
-pub(crate) struct StateRoot {
-    fd: OwnedFd,
-    path: PathBuf,
-}
-
-impl StateRoot {
-    /// Opens the root; absent means that there is no container.
-    pub(crate) fn open(path: &Path) -> Result<Option<StateRoot>, Error> {
-        match rustix::fs::open(path, directory_flags(), Mode::empty()) {
-            Ok(fd) => Ok(Some(StateRoot {
-                fd,
-                path: path.to_owned(),
-            })),
-            Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(Error::path("open the state root", path, errno)),
-        }
-    }
-
-    /// Opens the root, making it and its parents where absent.
-    pub(crate) fn create(path: &Path) -> Result<StateRoot, Error> {
-        if let Some(root) = StateRoot::open(path)? {
-            return Ok(root);
-        }
-        let mut made = PathBuf::new();
-        for component in path.components() {
-            made.push(component);
-            match rustix::fs::mkdirat(CWD, &made, Mode::from_raw_mode(0o711)) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                // A parent on a read-only filesystem or in an automounted directory may be there all the same.
-                Err(errno) => match rustix::fs::stat(&made) {
-                    Ok(_) => {}
-                    Err(_) => return Err(Error::path("make the state root", &made, errno)),
-                },
-            }
-        }
-        StateRoot::open(path)?.ok_or_else(|| Error::Missing {
-            what: "make the state root".to_owned(),
-            path: path.to_owned(),
-        })
-    }
-
-    /// Makes the directory of a new container and locks it: of two callers with one id, one gets [`Error::Exists`].
-    pub(crate) fn claim(&self, id: &str) -> Result<(StateDir, Lock), Error> {
-        check_id(id)?;
-        match rustix::fs::mkdirat(&self.fd, id, Mode::from_raw_mode(0o711)) {
-            Ok(()) => {}
-            Err(Errno::EXIST) => return Err(Error::Exists { id: id.to_owned() }),
-            Err(Errno::NAMETOOLONG) => {
-                return Err(Error::InvalidId {
-                    id: id.chars().take(64).collect(),
-                    why: "is longer than the state root's filesystem allows",
-                });
-            }
-            Err(errno) => {
-                return Err(Error::path(
-                    "make the state directory",
-                    &self.path.join(id),
-                    errno,
-                ));
-            }
-        }
-        let dir = self.dir(id)?;
-        // The umask may have taken bits away: others must be able to pass through to the notify socket.
-        rustix::fs::fchmod(&dir.fd, Mode::from_raw_mode(0o711))
-            .map_err(|errno| Error::path("set the mode of", &dir.path, errno))?;
-        let lock = dir.lock()?;
-        Ok((dir, lock))
-    }
-
-    /// The directory of a container that is there.
-    pub(crate) fn dir(&self, id: &str) -> Result<StateDir, Error> {
-        check_id(id)?;
-        let path = self.path.join(id);
-        match rustix::fs::openat(
-            &self.fd,
-            id,
-            directory_flags() | OFlags::NOFOLLOW,
-            Mode::empty(),
-        ) {
-            Ok(fd) => {
-                let root = self
-                    .fd
-                    .try_clone()
-                    .map_err(|error| Error::system("duplicate an fd", &error))?;
-                Ok(StateDir {
-                    root,
-                    fd,
-                    id: id.to_owned(),
-                    path,
-                })
-            }
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::LOOP) => {
-                Err(Error::NotFound { id: id.to_owned() })
-            }
-            Err(errno) => Err(Error::path("open", &path, errno)),
-        }
-    }
-
-    /// The ids of all state directories, sorted.
-    pub(crate) fn ids(&self) -> Result<Vec<String>, Error> {
-        let fail = |errno| Error::path("list", &self.path, errno);
-        let mut ids = Vec::new();
-        for entry in Dir::read_from(&self.fd).map_err(fail)? {
-            let entry = entry.map_err(fail)?;
-            let Ok(name) = entry.file_name().to_str() else {
-                continue;
-            };
-            let directory = matches!(entry.file_type(), FileType::Directory | FileType::Unknown);
-            if directory && check_id(name).is_ok() {
-                ids.push(name.to_owned());
-            }
-        }
-        ids.sort_unstable();
-        Ok(ids)
-    }
 }
 
 /// A lock on one container, held until dropped. Released by the kernel when its holder dies.
@@ -231,6 +116,26 @@ impl StateDir {
         }
     }
 
+    /// The lock, if nobody holds it.
+    fn lock_now(&self) -> Result<Option<Lock>, Error> {
+        match self.lock_within(Duration::ZERO) {
+            Ok(lock) => Ok(Some(lock)),
+            Err(Error::Busy { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether there is a container in it: `create` keeps the configuration first, `delete` removes the record last, and what
+    /// has neither is a directory that one of the two has just made, or is about to remove.
+    pub(crate) fn is_inhabited(&self) -> bool {
+        self.has_config() || self.has(STATE_FILE)
+    }
+
+    /// Whether `create` has kept the configuration.
+    pub(crate) fn has_config(&self) -> bool {
+        self.has(CONFIG_FILE)
+    }
+
     /// Whether somebody holds the lock.
     pub(crate) fn is_locked(&self) -> Result<bool, Error> {
         match rustix::fs::flock(self.lock_fd()?, FlockOperation::NonBlockingLockShared) {
@@ -285,7 +190,11 @@ impl StateDir {
 
     /// Whether the container waits for `start`.
     pub(crate) fn has_start_fifo(&self) -> bool {
-        rustix::fs::statat(&self.fd, EXEC_FIFO, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+        self.has(EXEC_FIFO)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
     /// User id of the directory's owner.

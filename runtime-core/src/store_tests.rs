@@ -223,3 +223,65 @@ fn only_directories_with_ids_for_names_are_listed() {
     assert!(matches!(open.dir("link"), Err(Error::NotFound { .. })));
     assert!(StateRoot::open(&root.0.join("absent")).unwrap().is_none());
 }
+
+#[test]
+fn an_empty_directory_that_nobody_works_on_is_nobodys() {
+    let root = Root::new();
+    let open = root.open();
+    drop(open.claim("c1").unwrap());
+    // What a `create` that was killed at once leaves: no container, and the id is free.
+    let (dir, lock) = open.claim("c1").unwrap();
+    assert!(matches!(open.claim("c1"), Err(Error::Exists { .. })));
+    open.remove_uninhabited("c1").unwrap();
+    assert!(dir.path().exists(), "somebody works on it");
+    dir.write_config(b"{}").unwrap();
+    drop(lock);
+    assert!(matches!(open.claim("c1"), Err(Error::Exists { .. })));
+    open.remove_uninhabited("c1").unwrap();
+    assert!(dir.has_config(), "a container is in it");
+    std::fs::remove_file(dir.path().join("config.json")).unwrap();
+    open.remove_uninhabited("c1").unwrap();
+    assert!(!dir.path().exists());
+    assert!(matches!(
+        open.remove_uninhabited("c1"),
+        Err(Error::NotFound { .. })
+    ));
+}
+
+#[test]
+fn a_file_or_link_in_the_place_of_a_container_is_never_claimed() {
+    let root = Root::new();
+    let open = root.open();
+    let path = root.0.join("a/b");
+    std::fs::write(path.join("file"), "").unwrap();
+    std::os::unix::fs::symlink("/etc", path.join("link")).unwrap();
+    for id in ["file", "link"] {
+        assert!(matches!(open.claim(id), Err(Error::Exists { .. })), "{id}");
+    }
+}
+
+#[test]
+fn claims_and_removals_at_once_end_with_the_lock_or_with_exists() {
+    let root = Root::new();
+    let open = root.open();
+    let held = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                for _ in 0..200 {
+                    match open.claim("c1") {
+                        Ok((dir, lock)) => {
+                            assert_eq!(held.fetch_add(1, Ordering::SeqCst), 0, "two own it");
+                            dir.write_config(b"{}").unwrap();
+                            held.fetch_sub(1, Ordering::SeqCst);
+                            dir.remove(lock).unwrap();
+                        }
+                        Err(Error::Exists { .. }) => {}
+                        Err(other) => panic!("{other}"),
+                    }
+                }
+            });
+        }
+    });
+    assert!(open.ids().unwrap().is_empty());
+}

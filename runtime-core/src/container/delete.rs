@@ -3,7 +3,7 @@
 use super::{Container, ownership};
 use crate::error::Error;
 use crate::state::Record;
-use crate::store::StateDir;
+use crate::store::{Lock, StateDir};
 use crate::wait::wait_end;
 use crate::{CgroupManager, Signal, Status, hook, intel_rdt, procfs};
 use std::os::fd::AsFd;
@@ -12,7 +12,7 @@ use std::time::Duration;
 /// How long a killed init may take to end; a process in uninterruptible sleep takes longer.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
 /// How long `delete --force` waits for another verb to let go of the container.
-const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Container {
     /// Deletes the container. It must be stopped, or created and never started; with `force` a live one is killed.
@@ -77,8 +77,11 @@ impl Container {
 
 /// Cleans up a state directory whose `state.json` is unreadable: the cgroup's place follows from the kept configuration, and what
 /// is in it must be this container's as [`ownership`] can tell.
-pub(crate) fn wreck(dir: StateDir, manager: &CgroupManager) -> Result<Vec<Error>, Error> {
-    let lock = dir.lock_within(LOCK_PATIENCE)?;
+pub(crate) fn wreck(
+    dir: StateDir,
+    lock: Lock,
+    manager: &CgroupManager,
+) -> Result<Vec<Error>, Error> {
     let mut record = Record {
         id: dir.id().to_owned(),
         ..Record::default()

@@ -17,7 +17,8 @@ impl Container {
     /// [`Error::CannotExec`] when the container is stopped or (unless told otherwise) paused; [`Error::Config`] at paths below
     /// `process`; [`Error::Program`]; [`Error::Step`].
     pub fn exec(&self, options: ExecOptions) -> Result<Process, Error> {
-        match self.status()? {
+        let record = self.current()?;
+        match self.status_of(&record)? {
             Status::Paused if options.ignore_paused => {}
             status @ (Status::Stopped | Status::Paused | Status::Creating) => {
                 return Err(Error::CannotExec { status });
@@ -27,22 +28,22 @@ impl Container {
         let spec = self.spec()?;
         let linux = spec.linux.clone().unwrap_or_default();
         let facts = probe::facts(&spec)?;
-        let init = self.record.init_process_pid;
-        let labels: Vec<String> = self.record.cgroup_paths.keys().cloned().collect();
+        let init = record.init_process_pid;
+        let labels: Vec<String> = record.cgroup_paths.keys().cloned().collect();
         let target = ExecTarget {
             pid: init,
             namespaces: own_namespaces(&spec),
             linux: &linux,
             cgroups: &labels,
-            into_cgroup: self.record.cgroup_paths.contains_key("") && facts.kernel_at_least(5, 7),
+            into_cgroup: record.cgroup_paths.contains_key("") && facts.kernel_at_least(5, 7),
         };
         let preserve_fds = options.preserve_fds + options.listen_fds.count;
         let plan_options = PlanOptions {
             id: self.id().to_owned(),
-            bundle: PathBuf::from(&self.record.tare.bundle),
+            bundle: PathBuf::from(&record.tare.bundle),
             verb: Verb::Run,
-            cgroup_manager: self.record.cgroup().manager,
-            rootless: self.record.rootless,
+            cgroup_manager: record.cgroup().manager,
+            rootless: record.rootless,
             no_pivot: false,
             no_new_keyring: false,
             preserve_fds,
@@ -70,15 +71,16 @@ impl Container {
             console: &options.console,
             pidfd_socket: options.pidfd_socket.as_deref(),
             pid_file: options.pid_file.as_deref(),
-            state: self.record.oci_state(Status::Running),
+            state: record.oci_state(Status::Running),
             join: Some(JoinCgroup {
-                cgroup: self.cgroup(),
+                cgroup: tare_cgroup::Cgroup::open(record.cgroup()),
                 below: &below,
                 init,
+                init_start: record.init_process_start,
             }),
         };
         let outcome = lane::run(&plan, &around, &mut |_| Ok(()))
-            .map_err(|error| in_words(error, || self.status().ok()))?;
+            .map_err(|error| in_words(error, || self.status_now(&record)))?;
         let pid = rustix::process::Pid::from_raw(outcome.pid).ok_or(Error::NotRunning {
             status: Status::Stopped,
         })?;
@@ -88,6 +90,16 @@ impl Container {
             outcome.console,
             outcome.warnings,
         ))
+    }
+}
+
+impl Container {
+    /// Stopped as soon as init is on its way out: its namespaces take nobody any more.
+    fn status_now(&self, record: &crate::Record) -> Option<Status> {
+        match crate::procfs::is_dying(record.init_process_pid) {
+            Ok(true) => Some(Status::Stopped),
+            _ => self.status_of(record).ok(),
+        }
     }
 }
 

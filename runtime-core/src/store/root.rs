@@ -1,0 +1,170 @@
+//! The state root: the directory of all containers, and how an id in it is claimed.
+use super::{Lock, StateDir, check_id, directory_flags};
+use crate::error::Error;
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
+use rustix::io::Errno;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often a claim is tried while another call is on its way into or out of the directory; a millisecond each.
+const CLAIM_TRIES: u32 = 50;
+
+/// The directory of all containers of one root.
+#[derive(Debug)]
+pub(crate) struct StateRoot {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+impl StateRoot {
+    /// Opens the root; absent means that there is no container.
+    pub(crate) fn open(path: &Path) -> Result<Option<StateRoot>, Error> {
+        match rustix::fs::open(path, directory_flags(), Mode::empty()) {
+            Ok(fd) => Ok(Some(StateRoot {
+                fd,
+                path: path.to_owned(),
+            })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(Error::path("open the state root", path, errno)),
+        }
+    }
+
+    /// Opens the root, making it and its parents where absent.
+    pub(crate) fn create(path: &Path) -> Result<StateRoot, Error> {
+        if let Some(root) = StateRoot::open(path)? {
+            return Ok(root);
+        }
+        let mut made = PathBuf::new();
+        for component in path.components() {
+            made.push(component);
+            match rustix::fs::mkdirat(CWD, &made, Mode::from_raw_mode(0o711)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                // A parent on a read-only filesystem or in an automounted directory may be there all the same.
+                Err(errno) => match rustix::fs::stat(&made) {
+                    Ok(_) => {}
+                    Err(_) => return Err(Error::path("make the state root", &made, errno)),
+                },
+            }
+        }
+        StateRoot::open(path)?.ok_or_else(|| Error::Missing {
+            what: "make the state root".to_owned(),
+            path: path.to_owned(),
+        })
+    }
+
+    /// Makes the directory of a new container and locks it: of two callers with one id, one gets [`Error::Exists`].
+    ///
+    /// Whoever holds the lock of a directory that no container is in owns it; who made it does not matter. So there is no moment
+    /// in which a killed `create` or `delete` leaves an id that can't be used, or one that another call takes for half a container.
+    pub(crate) fn claim(&self, id: &str) -> Result<(StateDir, Lock), Error> {
+        check_id(id)?;
+        let exists = || Error::Exists { id: id.to_owned() };
+        for _ in 0..CLAIM_TRIES {
+            self.make(id)?;
+            let dir = match self.dir(id) {
+                // A `delete` was at its end.
+                Err(Error::NotFound { .. }) if !self.is_something_else(id) => continue,
+                Err(Error::NotFound { .. }) => return Err(exists()),
+                other => other?,
+            };
+            if dir.is_inhabited() {
+                return Err(exists());
+            }
+            match dir.lock_now() {
+                Ok(Some(lock)) if dir.is_inhabited() => {
+                    drop(lock);
+                    return Err(exists());
+                }
+                Ok(Some(lock)) => {
+                    // The umask may have taken bits away: others must be able to pass through to the notify socket.
+                    rustix::fs::fchmod(&dir.fd, Mode::from_raw_mode(0o711))
+                        .map_err(|errno| Error::path("set the mode of", &dir.path, errno))?;
+                    return Ok((dir, lock));
+                }
+                // Another `create`, which fills it at once; a `delete`, which removes it; or somebody who asks for the lock.
+                Ok(None) => std::thread::sleep(Duration::from_millis(1)),
+                Err(Error::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(exists())
+    }
+
+    /// Removes a directory without a container that nobody works on: what a killed call left.
+    pub(crate) fn remove_uninhabited(&self, id: &str) -> Result<(), Error> {
+        let dir = self.dir(id)?;
+        match dir.lock_now()? {
+            Some(lock) if !dir.is_inhabited() => dir.remove(lock),
+            _ => Ok(()),
+        }
+    }
+
+    fn make(&self, id: &str) -> Result<(), Error> {
+        match rustix::fs::mkdirat(&self.fd, id, Mode::from_raw_mode(0o711)) {
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(Errno::NAMETOOLONG) => Err(Error::InvalidId {
+                id: id.chars().take(64).collect(),
+                why: "is longer than the state root's filesystem allows",
+            }),
+            Err(errno) => Err(Error::path(
+                "make the state directory",
+                &self.path.join(id),
+                errno,
+            )),
+        }
+    }
+
+    /// A file or a link of this name.
+    fn is_something_else(&self, id: &str) -> bool {
+        rustix::fs::statat(&self.fd, id, AtFlags::SYMLINK_NOFOLLOW)
+            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) != FileType::Directory)
+    }
+
+    /// The directory of a container that is there.
+    pub(crate) fn dir(&self, id: &str) -> Result<StateDir, Error> {
+        check_id(id)?;
+        let path = self.path.join(id);
+        match rustix::fs::openat(
+            &self.fd,
+            id,
+            directory_flags() | OFlags::NOFOLLOW,
+            Mode::empty(),
+        ) {
+            Ok(fd) => {
+                let root = self
+                    .fd
+                    .try_clone()
+                    .map_err(|error| Error::system("duplicate an fd", &error))?;
+                Ok(StateDir {
+                    root,
+                    fd,
+                    id: id.to_owned(),
+                    path,
+                })
+            }
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::LOOP) => {
+                Err(Error::NotFound { id: id.to_owned() })
+            }
+            Err(errno) => Err(Error::path("open", &path, errno)),
+        }
+    }
+
+    /// The ids of all state directories, sorted.
+    pub(crate) fn ids(&self) -> Result<Vec<String>, Error> {
+        let fail = |errno| Error::path("list", &self.path, errno);
+        let mut ids = Vec::new();
+        for entry in Dir::read_from(&self.fd).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            let Ok(name) = entry.file_name().to_str() else {
+                continue;
+            };
+            let directory = matches!(entry.file_type(), FileType::Directory | FileType::Unknown);
+            if directory && check_id(name).is_ok() {
+                ids.push(name.to_owned());
+            }
+        }
+        ids.sort_unstable();
+        Ok(ids)
+    }
+}
