@@ -2,7 +2,7 @@
 
 use crate::args::Options;
 use crate::world::World;
-use crate::{hang, process, processes, threads};
+use crate::{hang, process, processes, races, threads};
 use rustix::process::Signal;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, ExitCode};
@@ -19,6 +19,9 @@ fn all() -> Vec<(&'static str, Run)> {
     vec![
         ("threads-of-one-process", threads::run),
         ("processes-through-trun", processes::run),
+        ("races-on-one-container", races::all_verbs),
+        ("races-for-one-id", races::one_id),
+        ("killed-stays-killed", races::killed_stays_killed),
     ]
 }
 

@@ -5,11 +5,13 @@
 //! is killed by pid after each of its threads and processes has been told.
 #![forbid(unsafe_code)]
 
+mod actor;
 mod args;
 mod bundle;
 mod case;
 mod console;
 mod hang;
+mod outcome;
 #[path = "../../src/process.rs"]
 #[allow(
     dead_code,
@@ -17,6 +19,8 @@ mod hang;
 )]
 mod process;
 mod processes;
+mod races;
+mod random;
 mod threads;
 mod world;
 
