@@ -86,7 +86,7 @@ fn v1_lines_have_nothing_redundant() {
     );
     check_v1(
         &["allow a 7:1 rw"],
-        &with_defaults(&["deny a", "allow c 7:1 rwm", "allow b 7:1 rwm"], &[]),
+        &with_defaults(&["deny a", "allow c 7:1 rw", "allow b 7:1 rw"], &[]),
     );
     check_v1(
         &[
@@ -95,7 +95,7 @@ fn v1_lines_have_nothing_redundant() {
             "allow b 8:1 rw",
             "deny b 8:1 rw",
         ],
-        &with_defaults(&["deny a", "allow b 8:0 rwm"], &[]),
+        &with_defaults(&["deny a", "allow b 8:0 rw"], &[]),
     );
 }
 
@@ -109,7 +109,7 @@ fn v1_refuses_what_it_cannot_say() {
     );
     check_v1(
         &["allow b 8:* rw", "deny b 8:1 w", "allow b 8:1 w"],
-        &with_defaults(&["deny a", "allow b 8:* rwm"], &[]),
+        &with_defaults(&["deny a", "allow b 8:* rw"], &[]),
     );
 }
 

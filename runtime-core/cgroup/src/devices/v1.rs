@@ -2,7 +2,7 @@
 //!
 //! The kernel keeps a default and a list of exceptions from it, and takes an exception away only if it is named exactly.
 //! So the rules are folded into that form here; what the form can't express is refused.
-use super::{Kind, Rule};
+use super::{Kind, MKNOD, Rule};
 use crate::Refusal;
 
 /// One line for one of the two files.
@@ -101,7 +101,7 @@ fn take_away(exceptions: &mut Vec<Rule>, rule: &Rule) -> Result<(), Refusal> {
 }
 
 /// An open for reading and writing is matched against one exception only: each gets what wider ones add to it, and where `1:*` and
-/// `*:2` cross, `1:2` becomes one of its own.
+/// `*:2` cross, `1:2` becomes one of its own. Making a node is never asked for together with either, so that bit stays where it was.
 fn widen(exceptions: &mut Vec<Rule>) {
     let mut crossings = Vec::new();
     for rule in exceptions.iter().filter(|rule| rule.minor.is_none()) {
@@ -109,10 +109,14 @@ fn widen(exceptions: &mut Vec<Rule>) {
             let crossing = Rule {
                 major: rule.major,
                 minor: other.minor,
-                access: rule.access | other.access,
+                access: (rule.access | other.access) & !MKNOD,
                 ..*rule
             };
-            if rule.overlaps(other) && !rule.covers(other) && !other.covers(rule) {
+            if crossing.access != 0
+                && rule.overlaps(other)
+                && !rule.covers(other)
+                && !other.covers(rule)
+            {
                 crossings.push(crossing);
             }
         }
@@ -123,6 +127,7 @@ fn widen(exceptions: &mut Vec<Rule>) {
     for at in 0..exceptions.len() {
         let rule = exceptions[at];
         let wider = exceptions.iter().filter(|wider| wider.covers(&rule));
-        exceptions[at].access = wider.fold(rule.access, |bits, wider| bits | wider.access);
+        exceptions[at].access =
+            wider.fold(rule.access, |bits, wider| bits | (wider.access & !MKNOD));
     }
 }

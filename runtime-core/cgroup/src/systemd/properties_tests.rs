@@ -206,7 +206,7 @@ fn a_scope_and_a_slice() {
          IOAccounting=b true\nTasksAccounting=b true\nDefaultDependencies=b false\nOOMPolicy=s \"kill\" since 253\nDevicePolicy=s \"strict\"\n\
          DeviceAllow=a(ss) [(\"char-*\", \"m\"), (\"block-*\", \"m\"), (\"/dev/char/1:3\", \"rwm\"), (\"/dev/char/1:8\", \"rwm\"), \
          (\"/dev/char/1:7\", \"rwm\"), (\"/dev/char/5:0\", \"rwm\"), (\"/dev/char/1:5\", \"rwm\"), (\"/dev/char/1:9\", \"rwm\"), \
-         (\"char-136\", \"rwm\"), (\"/dev/char/5:2\", \"rwm\"), (\"/dev/char/10:200\", \"rwm\"), (\"/dev/char/136:3\", \"rwm\")]"
+         (\"char-136\", \"rwm\"), (\"/dev/char/5:2\", \"rwm\"), (\"/dev/char/10:200\", \"rwm\"), (\"/dev/char/136:3\", \"rw\")]"
     );
     assert_eq!(planned.skips.len(), 1, "{:?}", planned.skips);
     let planned = make("a-b.slice", r#"{"devices":[{"allow":true}]}"#, false);
