@@ -9,7 +9,7 @@ CASES ?=
 STARTS ?= 1000
 ARGS ?=
 
-.PHONY: help build demo test install uninstall bench bench-ab conformance cve vm fmt tidy goldens trace dist deny many
+.PHONY: help build demo test install uninstall bench bench-ab conformance runtime-tools cve vm fmt tidy goldens trace dist deny many
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ bench-ab: ## this tree against the revision BASE, paired; N=rounds
 
 conformance: ## the conformance suite against RUNTIME (trun by default)
 	@.ci/conformance.sh $(RUNTIME)
+
+runtime-tools: ## the validation suite of OCI runtime-tools against RUNTIME (trun by default), expectations of NAME
+	@conformance/runtime-tools/run.sh '$(or $(RUNTIME),trun)' '$(NAME)' '$(FILTER)'
 
 vm: ## real kernels in qemu; FILTER=scenario CASES=words of a case's name
 	@conformance/vm/run.sh '$(FILTER)' '$(CASES)'

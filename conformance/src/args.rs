@@ -20,6 +20,11 @@ usage: conformance cve --runtime PATH --proof PATH [--starts N] [options]
 
   --proof PATH          the runtime built with the feature `proof`: its plans can be weakened
   --starts N            starts of each race (default 50)
+
+usage: conformance runtime-tools --suite DIRECTORY --runtime PATH --expected FILE [options]
+
+  --suite DIRECTORY     the built validation suite of OCI runtime-tools (see runtime-tools/build.sh)
+  --runtime, --runtime-name, --filter, --jobs, --keep as above
 ";
 
 #[derive(Debug)]
@@ -28,7 +33,20 @@ pub enum Command {
     /// The attacks.
     Attacks(Options),
     OneCase(CaseOptions),
+    RuntimeTools(RuntimeToolsOptions),
     Help,
+}
+
+/// The validation suite of OCI runtime-tools.
+#[derive(Debug, Clone)]
+pub struct RuntimeToolsOptions {
+    pub suite: PathBuf,
+    pub runtime: PathBuf,
+    pub runtime_name: String,
+    pub expected: PathBuf,
+    pub filter: String,
+    pub jobs: usize,
+    pub keep: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -72,6 +90,9 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, String>
     let mut arguments = arguments.peekable();
     let one_case = arguments.next_if(|first| first == "one-case").is_some();
     let attacks = arguments.next_if(|first| first == "cve").is_some();
+    let runtime_tools = arguments
+        .next_if(|first| first == "runtime-tools")
+        .is_some();
     while let Some(argument) = arguments.next() {
         let (flag, inline) = match argument.split_once('=') {
             Some((flag, value)) => (flag.to_owned(), Some(value.to_owned())),
@@ -93,6 +114,8 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, String>
         given.into_case().map(Command::OneCase)
     } else if attacks {
         given.into_suite().map(Command::Attacks)
+    } else if runtime_tools {
+        given.into_runtime_tools().map(Command::RuntimeTools)
     } else {
         given.into_suite().map(Command::Suite)
     }
@@ -107,7 +130,7 @@ struct Given {
 
 impl Given {
     fn set(&mut self, flag: &str, value: String) -> Result<(), String> {
-        const KNOWN: [&str; 14] = [
+        const KNOWN: [&str; 15] = [
             "--runtime",
             "--runtime-name",
             "--filter",
@@ -122,6 +145,7 @@ impl Given {
             "--proof",
             "--starts",
             "--weaken",
+            "--suite",
         ];
         if !KNOWN.contains(&flag) {
             return Err(format!("unknown argument {flag}\n{HELP}"));
@@ -169,6 +193,21 @@ impl Given {
             list: self.list,
             junit: self.get("--junit").map(PathBuf::from),
             expected: self.get("--expected").map(PathBuf::from),
+            keep: self.keep,
+        })
+    }
+
+    fn into_runtime_tools(self) -> Result<RuntimeToolsOptions, String> {
+        let runtime = absolute(&self.need("--runtime")?)?;
+        Ok(RuntimeToolsOptions {
+            suite: self.need("--suite")?.into(),
+            runtime_name: self
+                .get("--runtime-name")
+                .unwrap_or_else(|| name_of(&runtime)),
+            runtime,
+            expected: self.need("--expected")?.into(),
+            filter: self.get("--filter").unwrap_or_default(),
+            jobs: self.count("--jobs", "4")?,
             keep: self.keep,
         })
     }

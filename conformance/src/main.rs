@@ -17,6 +17,7 @@ mod report;
 mod rootfs;
 mod runner;
 mod runtime;
+mod runtime_tools;
 mod sandbox;
 mod spec;
 mod suites;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Ok(args::Command::Suite(options)) => runner::run(&options),
         Ok(args::Command::Attacks(options)) => attacks::run(&options),
         Ok(args::Command::OneCase(options)) => case::run_in_this_process(&options),
+        Ok(args::Command::RuntimeTools(options)) => runtime_tools::run(&options),
         Ok(args::Command::Help) => {
             print!("{}", args::HELP);
             ExitCode::SUCCESS
