@@ -5,6 +5,7 @@ N ?= 30
 BASE ?= HEAD~1
 RUNTIME ?=
 FILTER ?=
+NAME ?=
 CASES ?=
 STARTS ?= 1000
 ARGS ?=
