@@ -8,13 +8,14 @@ use rustix::net::{
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 use tare_stage::report::{FRAME, Frame};
 
 /// What came.
 #[derive(Debug)]
 pub(crate) enum Received {
-    /// A frame, perhaps with an fd.
-    Frame(Frame, Option<OwnedFd>),
+    /// A frame, perhaps with an fd, and the pid of its sender (0 if that can't be told).
+    Frame(Frame, Option<OwnedFd>, i32),
     /// All of the child's ends are closed: it became the program, or is gone.
     End,
 }
@@ -22,7 +23,7 @@ pub(crate) enum Received {
 /// Waits for one frame.
 pub(crate) fn receive(control: BorrowedFd<'_>) -> Result<Received, Error> {
     let mut bytes = [0u8; FRAME];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1), ScmCredentials(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let length = loop {
         match recvmsg(
@@ -32,24 +33,34 @@ pub(crate) fn receive(control: BorrowedFd<'_>) -> Result<Received, Error> {
             RecvFlags::CMSG_CLOEXEC,
         ) {
             Ok(message) => break message.bytes,
-            Err(Errno::INTR) => {}
-            // A child that was killed with frames unread resets the socket.
-            Err(Errno::CONNRESET) => break 0,
+            // A child that ends with a word of ours unread resets the socket: told once, before what it has said itself.
+            Err(Errno::INTR | Errno::CONNRESET) => {}
             Err(errno) => return Err(Error::system("read the control socket", errno)),
         }
     };
-    let fd = ancillary.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
-        _ => None,
-    });
+    let (mut fd, mut sender) = (None, 0);
+    for message in ancillary.drain() {
+        match message {
+            RecvAncillaryMessage::ScmRights(mut fds) => fd = fds.next(),
+            RecvAncillaryMessage::ScmCredentials(credentials) => {
+                sender = credentials.pid.as_raw_nonzero().get();
+            }
+            _ => {}
+        }
+    }
     match bytes.get(..length).and_then(Frame::from_bytes) {
-        Some(frame) => Ok(Received::Frame(frame, fd)),
+        Some(frame) => Ok(Received::Frame(frame, fd, sender)),
         None if length == 0 => Ok(Received::End),
         None => Err(Error::system(
             "read the control socket: not a frame",
             tare_sys::Errno::EPROTO,
         )),
     }
+}
+
+/// Whether a frame or the end is there, waiting no longer than `limit`.
+pub(crate) fn is_ready(control: BorrowedFd<'_>, limit: Duration) -> Result<bool, Error> {
+    crate::wait::wait_end(control, limit)
 }
 
 /// Lets the child go on, with `tasks` files to join cgroups by. A child that is gone is told by the next `receive`.

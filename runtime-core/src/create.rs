@@ -278,7 +278,7 @@ impl Prepared {
         let mut record = Record {
             id: self.options.id.clone(),
             init_process_pid: pid,
-            init_process_start: lane::start_time(pid)?,
+            init_process_start: lane.start_time(),
             created: crate::time::rfc3339(SystemTime::now()),
             config: RecordConfig {
                 rootfs: self

@@ -121,6 +121,19 @@ pub enum Error {
         /// What to do about it, where we know.
         hint: Option<String>,
     },
+    /// A step of the host's lane failed for a reason that has words of its own.
+    #[error("step {step}/{of}: host: {what}")]
+    HostStep {
+        /// Number of the step, from 1.
+        step: usize,
+        /// Number of steps.
+        of: usize,
+        /// The step as the plan renders it.
+        what: String,
+        /// The reason.
+        #[source]
+        source: Box<Error>,
+    },
     /// The container's first process died before it became the program.
     #[error("step {step}/{of}: {what}: the container's first process {how}")]
     ChildDied {
@@ -266,6 +279,7 @@ impl Error {
             Error::Cgroup(tare_cgroup::Error::Refused(_)) => ErrorKind::InvalidConfig,
             Error::Cgroup(_)
             | Error::Step { .. }
+            | Error::HostStep { .. }
             | Error::ChildDied { .. }
             | Error::Unkillable { .. }
             | Error::Missing { .. }

@@ -57,8 +57,9 @@ pub(crate) fn in_child_step(plan: &Plan, step: usize, errno: Errno, detail: u32)
     }
 }
 
-/// A failed host step: errors that are bare system calls are told with the step.
+/// A failed host step: what says only what the kernel refused is told with the step.
 pub(crate) fn in_host_step(plan: &Plan, index: usize, error: Error) -> Error {
+    let (step, of) = (index + 1, plan.host.len());
     let text = |plan: &Plan| {
         plan.host
             .get(index)
@@ -67,13 +68,25 @@ pub(crate) fn in_host_step(plan: &Plan, index: usize, error: Error) -> Error {
     };
     match error {
         Error::System { what, errno } => Error::Step {
-            step: index + 1,
-            of: plan.host.len(),
+            step,
+            of,
             what: format!("host: {}: {what}", text(plan)),
             errno,
             hint: crate::hint::errno_hint(errno.get()).map(str::to_owned),
         },
+        Error::Missing { .. } => within(step, of, text(plan), error),
+        Error::Cgroup(tare_cgroup::Error::Refused(_)) => error,
+        Error::Cgroup(_) => within(step, of, text(plan), error),
         other => other,
+    }
+}
+
+fn within(step: usize, of: usize, what: String, error: Error) -> Error {
+    Error::HostStep {
+        step,
+        of,
+        what,
+        source: Box::new(error),
     }
 }
 
@@ -122,14 +135,14 @@ pub(crate) fn in_tail(record: &crate::Record, op: u32, errno: Errno, detail: u32
     if Some(step.op) == last {
         return execve_error(&record.tare.program, errno);
     }
-    if step.text.starts_with("hook") || step.text.starts_with("run hook") {
+    if let Some(hook) = step.text.strip_prefix(START_HOOK) {
         return Error::Hook {
             kind: "startContainer",
             index: tail
                 .iter()
-                .filter(|other| other.op < step.op && other.text.contains("hook"))
+                .filter(|other| other.op < step.op && other.text.starts_with(START_HOOK))
                 .count(),
-            path: step.text.clone().into(),
+            path: hook.split(" args [").next().unwrap_or(hook).into(),
             why: hook_words(errno, detail),
         };
     }
@@ -141,6 +154,9 @@ pub(crate) fn in_tail(record: &crate::Record, op: u32, errno: Errno, detail: u32
         hint: None,
     }
 }
+
+/// How the plan's text of such a step begins; the record has no more of it.
+const START_HOOK: &str = "run startContainer hook ";
 
 fn hook_words(errno: Errno, detail: u32) -> String {
     match (errno, detail.checked_sub(1)) {

@@ -33,6 +33,7 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Error::Config { .. } => return None,
         Error::Program { program, why } => return program_hint(program, why),
         Error::Step { hint, .. } | Error::ChildDied { hint, .. } => return hint.clone(),
+        Error::HostStep { source, .. } => return hint(source),
         Error::Hook { .. } => "run the hook by hand with the container's state JSON on its stdin",
         Error::Unsupported { .. } => return None,
         Error::Missing { .. } | Error::Cgroup(_) => return None,

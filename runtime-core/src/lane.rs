@@ -79,6 +79,8 @@ pub(crate) struct Lane<'a> {
     kept: bool,
     /// At the barrier `hooks` the host's second step releases.
     hooks_met: bool,
+    /// Start time of the child, which tells it from a later process of the same pid.
+    start: u64,
 }
 
 /// What a finished lane leaves.
@@ -124,10 +126,16 @@ pub(crate) fn run<'a>(
         pid_file: None,
         kept: false,
         hooks_met: false,
+        start: 0,
     };
     for (index, step) in plan.host.iter().enumerate() {
         if let Err(error) = lane.step(step, record) {
-            return Err(failure::in_host_step(plan, index, error));
+            let own = match &step.op {
+                // What is met there is the child's reason already.
+                HostOp::Barrier(_) | HostOp::PassListener { .. } => None,
+                _ => lane.reason(&error),
+            };
+            return Err(own.unwrap_or_else(|| failure::in_host_step(plan, index, error)));
         }
     }
     if matches!(
@@ -154,6 +162,20 @@ impl Lane<'_> {
         let decision = self.decision();
         let cgroup = std::mem::take(&mut self.executor).commit(&decision, manager.clone());
         self.cgroup.insert(cgroup).saved()
+    }
+
+    /// Notes the child in the state directory, so that `delete --force` finds it whatever becomes of this process.
+    fn note(&mut self) -> Result<(), Error> {
+        let Some(directory) = self.around.directory else {
+            return Ok(());
+        };
+        self.start = start_time(self.pid())?;
+        directory.note_init(self.pid(), self.start)
+    }
+
+    /// When the child started.
+    pub(crate) fn start_time(&self) -> u64 {
+        self.start
     }
 
     /// Pid of the child, 0 before it exists.
@@ -340,11 +362,7 @@ impl Drop for Lane<'_> {
         if self.kept {
             return;
         }
-        if let Some(child) = &self.child {
-            let _ = rustix::process::pidfd_send_signal(&child.pidfd, rustix::process::Signal::KILL);
-            let _ = crate::wait::wait_child(child.pidfd.as_fd());
-            // A hop that was killed before it told of its child: the child gets an end of file at its next barrier.
-        }
+        self.end_child();
         if let Some(cgroup) = &self.cgroup {
             let _ = cgroup.destroy();
         }
@@ -362,7 +380,6 @@ fn open(path: &str, flags: OFlags, what: &str) -> Result<OwnedFd, Error> {
         .map_err(|errno| Error::path(what, Path::new(path), errno))
 }
 
-/// Start time of the child, for the record.
-pub(crate) fn start_time(pid: i32) -> Result<u64, Error> {
+fn start_time(pid: i32) -> Result<u64, Error> {
     Ok(procfs::stat(pid)?.map_or(0, |stat| stat.start))
 }

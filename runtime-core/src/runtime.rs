@@ -1,6 +1,6 @@
 //! The entry: a state root and how cgroups are made; from here containers are created, found and listed.
 use crate::container::Container;
-use crate::container::delete::{LOCK_PATIENCE, wreck};
+use crate::container::delete::{LOCK_PATIENCE, end_noted, wreck};
 use crate::error::Error;
 use crate::store::{StateDir, StateRoot};
 use crate::{CgroupManager, Status};
@@ -147,6 +147,10 @@ fn wreck_or_delete(
     force: bool,
     manager: &CgroupManager,
 ) -> Result<Vec<Error>, Error> {
+    if force && dir.is_locked()? {
+        // A `create` that waits for its first process fails when that is killed, and cleans up by itself.
+        end_noted(&dir)?;
+    }
     let lock = dir.lock_within(LOCK_PATIENCE)?;
     match dir.read() {
         Ok(Some(record)) if record.init_process_pid > 0 => {

@@ -70,6 +70,9 @@ pub(crate) fn spawn(lowered: &Lowered, how: &How<'_>) -> Result<Spawned, Error> 
         None,
     )
     .map_err(fail("make the control socket"))?;
+    // Who sent a frame is told by the kernel: after a hop it is another process, and the hop may have died before it told.
+    rustix::net::sockopt::set_socket_passcred(&ours, true)
+        .map_err(fail("set up the control socket"))?;
     let image = image::stage_init()?;
     let mut fds = vec![number(memfd.as_fd()), number(theirs.as_fd())];
     fds.extend(how.handed.iter().map(|fd| number(*fd)));

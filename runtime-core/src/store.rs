@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `state.json` | [`Record`], put in place by rename |
 //! | `config.json` | the bundle's configuration as `create` read it |
+//! | `init` | symbolic link to `PID:START` of the first process, for `delete --force` after a killed `create` |
 //! | `exec.fifo`, `result.fifo` | while the container waits for `start` |
 //! | `notify/` | the container's notify socket |
 use crate::error::Error;
@@ -22,6 +23,7 @@ pub(crate) use root::StateRoot;
 
 const STATE_FILE: &str = "state.json";
 const CONFIG_FILE: &str = "config.json";
+const INIT_LINK: &str = "init";
 /// The fifo that a created container waits on.
 pub(crate) const EXEC_FIFO: &str = "exec.fifo";
 /// The fifo that tells how the program's execution went.
@@ -174,6 +176,26 @@ impl StateDir {
     /// Keeps the configuration for `exec`.
     pub(crate) fn write_config(&self, bytes: &[u8]) -> Result<(), Error> {
         self.write_file(CONFIG_FILE, bytes)
+    }
+
+    /// Notes the first process and its start time: in a link, which is one system call and never half written.
+    pub(crate) fn note_init(&self, pid: i32, start: u64) -> Result<(), Error> {
+        let make = || rustix::fs::symlinkat(format!("{pid}:{start}"), &self.fd, INIT_LINK);
+        // There is one when a hop has made the final process.
+        let made = match make() {
+            Err(Errno::EXIST) => {
+                unlink(self.fd.as_fd(), INIT_LINK, AtFlags::empty()).and_then(|()| make())
+            }
+            other => other,
+        };
+        made.map_err(|errno| Error::path("make", &self.path.join(INIT_LINK), errno))
+    }
+
+    /// The noted first process: pid and start time.
+    pub(crate) fn noted_init(&self) -> Option<(i32, u64)> {
+        let target = rustix::fs::readlinkat(&self.fd, INIT_LINK, Vec::new()).ok()?;
+        let (pid, start) = target.to_str().ok()?.split_once(':')?;
+        Some((pid.parse().ok()?, start.parse().ok()?))
     }
 
     /// When `config.json` was written, since the epoch; `None` where it is absent.

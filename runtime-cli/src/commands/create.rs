@@ -72,6 +72,7 @@ pub fn failure(program: &str, error: Error) -> Failure {
         error,
         Error::Program { .. }
             | Error::Step { .. }
+            | Error::HostStep { .. }
             | Error::ChildDied { .. }
             | Error::Hook { .. }
             | Error::Cgroup(_)

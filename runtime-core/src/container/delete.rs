@@ -67,11 +67,7 @@ impl Container {
         if wait_end(pidfd.as_fd(), KILL_PATIENCE)? {
             return Ok(());
         }
-        Err(Error::Unkillable {
-            id: self.id().to_owned(),
-            pid: self.record.init_process_pid,
-            waited: format!("{} s", KILL_PATIENCE.as_secs()),
-        })
+        Err(unkillable(self.id(), self.record.init_process_pid))
     }
 }
 
@@ -82,6 +78,7 @@ pub(crate) fn wreck(
     lock: Lock,
     manager: &CgroupManager,
 ) -> Result<Vec<Error>, Error> {
+    end_noted(&dir)?;
     let mut record = Record {
         id: dir.id().to_owned(),
         ..Record::default()
@@ -115,6 +112,32 @@ pub(crate) fn wreck(
     let warnings = poststop(&record);
     dir.remove(lock)?;
     Ok(warnings)
+}
+
+/// Kills the process that a `create` noted and waits for its end.
+pub(crate) fn end_noted(dir: &StateDir) -> Result<(), Error> {
+    let Some((pid, start)) = dir.noted_init() else {
+        return Ok(());
+    };
+    let Some(pidfd) = procfs::open(pid, start)? else {
+        return Ok(());
+    };
+    match rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+        Err(errno) => return Err(Error::system(format!("kill process {pid}"), errno)),
+    }
+    if wait_end(pidfd.as_fd(), KILL_PATIENCE)? {
+        return Ok(());
+    }
+    Err(unkillable(dir.id(), pid))
+}
+
+fn unkillable(id: &str, pid: i32) -> Error {
+    Error::Unkillable {
+        id: id.to_owned(),
+        pid,
+        waited: format!("{} s", KILL_PATIENCE.as_secs()),
+    }
 }
 
 fn destroy_cgroup(cgroup: &tare_cgroup::Cgroup) -> Result<(), Error> {

@@ -109,6 +109,7 @@ fn in_words(error: Error, status: impl FnOnce() -> Option<Status>) -> Error {
         error,
         Error::NotRunning { .. }
             | Error::Step { .. }
+            | Error::HostStep { .. }
             | Error::ChildDied { .. }
             | Error::Missing { .. }
             | Error::System { .. }

@@ -1,13 +1,20 @@
 //! The lane's dealings with the child: its start, the barriers, what it tells, how it ends.
 use super::Lane;
-use crate::control::{Received, receive, release};
+use crate::control::{Received, is_ready, receive, release};
 use crate::error::Error;
 use crate::failure;
 use crate::plan::ir::Barrier;
 use crate::spawn::{How, spawn};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tare_stage::report::Frame;
+
+/// How long the orphan of a killed hop may take to its first barrier.
+const ORPHAN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long an ending child's socket may take to be closed.
+const END_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Lane<'_> {
     pub(super) fn spawn(
@@ -46,6 +53,7 @@ impl Lane<'_> {
         };
         let spawned = spawn(&self.lowered, &how)?;
         self.child = Some(spawned);
+        self.note()?;
         // The child has its copies: a joined namespace or a detached tree must not outlive it in the host.
         for slot in &self.plan.handed {
             let keep = self.state_files.iter().any(|(file, _)| file == slot);
@@ -74,23 +82,64 @@ impl Lane<'_> {
     }
 
     pub(super) fn await_barrier(&mut self, barrier: Barrier) -> Result<(), Error> {
-        let mut at_barrier = false;
-        let forks = self
-            .plan
-            .child
-            .iter()
-            .any(|step| matches!(step.op, crate::plan::ir::ChildOp::Fork));
-        let mut forked = self.hop.is_some() || !forks || barrier != Barrier::Namespaces;
-        while !(at_barrier && forked) {
-            match receive(self.control()?)? {
-                Received::Frame(Frame::Barrier { id }, fd) if id == barrier.number() => {
-                    at_barrier = true;
+        loop {
+            let (frame, fd) = match receive(self.control()?)? {
+                Received::Frame(frame, fd, sender) => {
+                    self.know(frame, sender)?;
+                    (frame, fd)
+                }
+                Received::End => return Err(self.died()),
+            };
+            match frame {
+                Frame::Barrier { id } if id == barrier.number() => {
                     self.received = fd;
+                    return Ok(());
                 }
-                Received::Frame(Frame::Forked { pid }, _) => {
-                    self.follow(pid as i32)?;
-                    forked = true;
+                Frame::Forked { .. } => {}
+                Frame::Failure {
+                    step,
+                    errno,
+                    detail,
+                } => return Err(self.told(step, errno, detail)),
+                Frame::Barrier { .. } => {
+                    return Err(Error::system(
+                        "meet the child: it is at another barrier",
+                        tare_sys::Errno::EPROTO,
+                    ));
                 }
+            }
+        }
+    }
+
+    /// From a plan's fork on the frames come from another process than was spawned. The hop tells of it, or its own first frame does.
+    fn know(&mut self, frame: Frame, sender: i32) -> Result<(), Error> {
+        let pid = match frame {
+            Frame::Forked { pid } => pid as i32,
+            _ => sender,
+        };
+        if self.hop.is_none() && pid > 0 && pid != self.pid() && self.forks() {
+            self.follow(pid)?;
+        }
+        Ok(())
+    }
+
+    fn forks(&self) -> bool {
+        let mut ops = self.plan.child.iter().map(|step| &step.op);
+        ops.any(|op| matches!(op, crate::plan::ir::ChildOp::Fork))
+    }
+
+    /// What the child says of itself, if the host's step failed because there is no child any more.
+    pub(super) fn reason(&mut self, error: &Error) -> Option<Error> {
+        let own = format!("/proc/{}/", self.pid());
+        let gone = match error {
+            Error::Missing { path, .. } => path.to_string_lossy().starts_with(&own),
+            Error::System { errno, .. } => *errno == tare_sys::Errno::ESRCH,
+            _ => false,
+        };
+        // A process that ends has lost its namespaces a moment before its end of the socket is closed.
+        let patience = if gone { END_PATIENCE } else { Duration::ZERO };
+        while is_ready(self.control().ok()?, patience).ok()? {
+            match receive(self.control().ok()?).ok()? {
                 Received::Frame(
                     Frame::Failure {
                         step,
@@ -98,19 +147,45 @@ impl Lane<'_> {
                         detail,
                     },
                     _,
+                    sender,
                 ) => {
-                    return Err(self.told(step, errno, detail));
+                    let frame = Frame::Failure {
+                        step,
+                        errno,
+                        detail,
+                    };
+                    self.know(frame, sender).ok()?;
+                    return Some(self.told(step, errno, detail));
                 }
-                Received::Frame(Frame::Barrier { .. }, _) => {
-                    return Err(Error::system(
-                        "meet the child: it is at another barrier",
-                        tare_sys::Errno::EPROTO,
-                    ));
-                }
-                Received::End => return Err(self.died()),
+                Received::Frame(frame, _, sender) => self.know(frame, sender).ok()?,
+                Received::End => return Some(self.died()),
             }
         }
-        Ok(())
+        None
+    }
+
+    /// Kills and reaps whatever runs of the child.
+    pub(super) fn end_child(&mut self) {
+        if let Some(child) = &self.child {
+            end(&child.pidfd);
+        }
+        // A hop that was killed may have made the final process, which then tells the barrier that it has come to.
+        while self.forks() && self.hop.is_none() {
+            let frame = self.control().and_then(|control| {
+                if is_ready(control, ORPHAN_PATIENCE)? {
+                    receive(control)
+                } else {
+                    Ok(Received::End)
+                }
+            });
+            match frame {
+                Ok(Received::Frame(frame, _, sender)) if self.know(frame, sender).is_ok() => {}
+                _ => return,
+            }
+            if let (Some(_), Some(child)) = (&self.hop, &self.child) {
+                end(&child.pidfd);
+            }
+        }
     }
 
     /// The final process is another one than was spawned: the hop's child, which is ours by CLONE_PARENT.
@@ -125,6 +200,7 @@ impl Lane<'_> {
             child.pid = pid;
             let _ = crate::wait::wait_child(hop.as_fd());
             self.hop = Some(hop);
+            self.note()?;
         }
         Ok(())
     }
@@ -169,7 +245,7 @@ impl Lane<'_> {
                     errno,
                     detail,
                 },
-                _,
+                ..,
             ) => Err(self.told(step, errno, detail)),
             Received::Frame(..) => Err(Error::system(
                 "wait for the program: an unknown frame",
@@ -188,4 +264,9 @@ impl Lane<'_> {
             }
         }
     }
+}
+
+fn end(pidfd: &OwnedFd) {
+    let _ = rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL);
+    let _ = crate::wait::wait_child(pidfd.as_fd());
 }

@@ -149,7 +149,7 @@ impl Lane<'_> {
                             errno,
                             detail,
                         },
-                        _,
+                        ..,
                     ) => Err(self.told(step, errno, detail)),
                     _ => Err(self.died()),
                 };
