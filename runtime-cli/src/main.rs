@@ -14,6 +14,8 @@ mod log;
 mod man;
 mod notify;
 mod owner;
+#[cfg(feature = "proof")]
+mod proof;
 mod resolve;
 mod table;
 mod terminal;
@@ -48,6 +50,8 @@ fn main() -> ExitCode {
             return ExitCode::from(failure.status);
         }
     };
+    #[cfg(feature = "proof")]
+    let before = proof::Descriptors::now();
     let result = match parsed {
         Ok(Invocation::Help(None)) => print(&help::whole(&program)),
         Ok(Invocation::Help(Some(command))) => print(&help::command(&program, command)),
@@ -58,18 +62,26 @@ fn main() -> ExitCode {
             matches,
         }) => {
             log.debug(&format!("{program} {}", words.join(" ")));
+            #[cfg(feature = "proof")]
+            if let Err(failure) = proof::arm() {
+                log.error(&failure.message, None);
+                return ExitCode::from(failure.status);
+            }
             Context::new(&program, &log, &global)
                 .and_then(|context| commands::run(command.name, &context, &matches))
         }
         Err(wrong) => Err(explain(&program, wrong)),
     };
-    match result {
-        Ok(status) => ExitCode::from(status),
+    let status = match result {
+        Ok(status) => status,
         Err(failure) => {
             log.error(&failure.message, failure.hint.as_deref());
-            ExitCode::from(failure.status)
+            failure.status
         }
-    }
+    };
+    #[cfg(feature = "proof")]
+    let status = before.judge(status);
+    ExitCode::from(status)
 }
 
 /// Writes data to stdout.

@@ -101,6 +101,10 @@ impl Runtime {
                 Ok(container)
             }
             Err(error) => {
+                #[cfg(feature = "proof")]
+                if crate::fault::keeps(crate::fault::Keep::State) {
+                    return Err(error);
+                }
                 // The first error is the one to tell; a directory that can't be removed shows in `list`.
                 let _ = dir.remove(lock);
                 Err(error)

@@ -246,3 +246,7 @@ fn hint(op: &ChildOp, errno: Errno, from: &str) -> Option<String> {
     };
     Some(text)
 }
+
+#[cfg(test)]
+#[path = "failure_tests.rs"]
+mod tests;

@@ -106,6 +106,13 @@ pub(crate) fn run<'a>(
             what: "lower the plan".to_owned(),
             why: error.to_string(),
         })?;
+    #[cfg(feature = "proof")]
+    let lowered = {
+        crate::fault::show(plan)?;
+        let mut lowered = lowered;
+        crate::fault::child(&mut lowered);
+        lowered
+    };
     let mut slots = Vec::new();
     slots.resize_with(plan.slots.len(), || None);
     let mut lane = Lane {
@@ -129,7 +136,13 @@ pub(crate) fn run<'a>(
         start: 0,
     };
     for (index, step) in plan.host.iter().enumerate() {
-        if let Err(error) = lane.step(step, record) {
+        #[cfg(not(feature = "proof"))]
+        let done = lane.step(step, record);
+        #[cfg(feature = "proof")]
+        let done = crate::fault::host(index, false).and_then(|()| lane.step(step, record));
+        #[cfg(feature = "proof")]
+        let done = done.and_then(|()| crate::fault::host(index, true));
+        if let Err(error) = done {
             let own = match &step.op {
                 // What is met there is the child's reason already.
                 HostOp::Barrier(_) | HostOp::PassListener { .. } => None,
@@ -162,6 +175,22 @@ impl Lane<'_> {
         let decision = self.decision();
         let cgroup = std::mem::take(&mut self.executor).commit(&decision, manager.clone());
         self.cgroup.insert(cgroup).saved()
+    }
+
+    #[cfg(feature = "proof")]
+    pub(crate) fn forget_cgroup(&mut self) {
+        std::mem::forget(std::mem::take(&mut self.executor));
+        self.cgroup = None;
+    }
+
+    #[cfg(feature = "proof")]
+    pub(crate) fn forget_pid_file(&mut self) {
+        self.pid_file = None;
+    }
+
+    #[cfg(feature = "proof")]
+    pub(crate) fn state_directory(&self) -> Option<&Path> {
+        self.around.directory.map(crate::store::StateDir::path)
     }
 
     /// Notes the child in the state directory, so that `delete --force` finds it whatever becomes of this process.
@@ -360,6 +389,10 @@ impl Lane<'_> {
 impl Drop for Lane<'_> {
     fn drop(&mut self) {
         if self.kept {
+            return;
+        }
+        #[cfg(feature = "proof")]
+        if crate::fault::leaves(self) {
             return;
         }
         self.end_child();

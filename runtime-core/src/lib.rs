@@ -36,6 +36,8 @@ mod control;
 mod create;
 mod error;
 mod failure;
+#[cfg(feature = "proof")]
+pub mod fault;
 mod features;
 mod hint;
 mod hook;

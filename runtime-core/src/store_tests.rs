@@ -285,3 +285,15 @@ fn claims_and_removals_at_once_end_with_the_lock_or_with_exists() {
     });
     assert!(open.ids().unwrap().is_empty());
 }
+
+#[test]
+fn the_noted_init_is_the_last_one_told() {
+    let root = Root::new();
+    let (dir, lock) = root.open().claim("c1").unwrap();
+    assert_eq!(dir.noted_init(), None);
+    dir.note_init(7, 99).unwrap();
+    dir.note_init(8, u64::MAX).unwrap();
+    assert_eq!(dir.noted_init(), Some((8, u64::MAX)));
+    dir.remove(lock).unwrap();
+    assert!(!root.0.join("a/b/c1").exists());
+}

@@ -346,12 +346,12 @@ fn listen(control: &OwnedFd, lowered: &Lowered, ended: &mut Ended, last: &mut Ow
                     errno,
                     detail,
                 },
-                _,
+                ..,
             ) => {
                 let step = lowered.steps[step as usize] + 1;
                 ended.failure = Some((step, Errno::new(errno as i32), detail));
             }
-            Received::Frame(frame, fd) => {
+            Received::Frame(frame, fd, _) => {
                 if let Frame::Forked { pid } = frame {
                     let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
                     let next =

@@ -15,6 +15,8 @@
 mod copy_up;
 mod cred;
 mod exec;
+#[cfg(feature = "proof")]
+pub mod fault;
 mod fs;
 mod home;
 mod hook;

@@ -44,6 +44,8 @@ pub(crate) fn fork(m: &Machine<'_>) -> Result<()> {
     match tare_sys::process::hop()? {
         Side::Child => Ok(()),
         Side::Parent(pid) => {
+            #[cfg(feature = "proof")]
+            crate::fault::in_hop(m);
             let told =
                 tare_sys::fd::write_whole(m.control, &Frame::Forked { pid: pid as u32 }.to_bytes());
             if told.is_err() {

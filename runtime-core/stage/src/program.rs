@@ -39,6 +39,9 @@ pub struct Program<'p> {
     pub control: i32,
     /// Number of slots that are handed over.
     pub handed: u32,
+    /// What a test wants to go wrong.
+    #[cfg(feature = "proof")]
+    pub fault: crate::fault::Fault,
 }
 
 impl<'p> Program<'p> {
@@ -58,11 +61,15 @@ impl<'p> Program<'p> {
                 PointerTable::relocate(bytes, table.at as usize, table.count as usize).ok()?;
             }
         }
+        #[cfg(feature = "proof")]
+        let fault = crate::fault::Fault(word_at(bytes, 12)?);
         Some(Program {
             bytes,
             count,
             control: i32::try_from(control).ok()?,
             handed,
+            #[cfg(feature = "proof")]
+            fault,
         })
     }
 

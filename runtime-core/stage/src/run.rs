@@ -123,7 +123,7 @@ fn step(machine: &mut Machine<'_>, index: u32) -> (Result<()>, u32) {
         return (Err(Errno::EPROTO), 0);
     };
     let Op::Try { e1, e2, e3, e4 } = op else {
-        return (execute(machine, op), index.saturating_add(1));
+        return (attempt(machine, index, op), index.saturating_add(1));
     };
     let (first, second, next) = (
         index.saturating_add(1),
@@ -137,17 +137,30 @@ fn step(machine: &mut Machine<'_>, index: u32) -> (Result<()>, u32) {
         .progress
         .step
         .store(first.saturating_add(1), Ordering::Relaxed);
-    let result = match execute(machine, op) {
+    let result = match attempt(machine, first, op) {
         Err(errno) if [e1, e2, e3, e4].contains(&(errno.get() as u32)) => {
             machine
                 .progress
                 .step
                 .store(second.saturating_add(1), Ordering::Relaxed);
-            execute(machine, other)
+            attempt(machine, second, other)
         }
         result => result,
     };
     (result, next)
+}
+
+#[cfg(not(feature = "proof"))]
+fn attempt<'p>(machine: &mut Machine<'p>, _index: u32, op: Op<'p>) -> Result<()> {
+    execute(machine, op)
+}
+
+#[cfg(feature = "proof")]
+fn attempt<'p>(machine: &mut Machine<'p>, index: u32, op: Op<'p>) -> Result<()> {
+    let fault = machine.program.fault;
+    fault.strike(machine, index, false)?;
+    execute(machine, op)?;
+    fault.strike(machine, index, true)
 }
 
 fn fail(machine: &Machine<'_>, step: u32, errno: Errno) -> ! {
