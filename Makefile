@@ -10,7 +10,7 @@ CASES ?=
 STARTS ?= 1000
 ARGS ?=
 
-.PHONY: help build demo test install uninstall bench bench-ab conformance runtime-tools cve vm fmt tidy goldens trace dist deny many
+.PHONY: help build demo test install uninstall bench bench-ab conformance runtime-tools cve vm fmt tidy goldens trace dist deny many faults
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ vm: ## real kernels in qemu; FILTER=scenario CASES=words of a case's name
 
 cve: ## attacks that other runtimes fell for: 1,000 starts of each race, or STARTS=n
 	@.ci/cve.sh '$(STARTS)'
+
+faults: ## every step fails or dies, with every error that it can give, and nothing is left
+	@.ci/faults.sh --full $(ARGS)
 
 fmt: ## format every crate
 	cargo fmt --all

@@ -62,6 +62,7 @@ step release check .ci/build.sh
 step demo check .ci/demo.sh
 if [ "$(id -u)" = 0 ]; then
   step conformance plain .ci/conformance.sh trun
+  step faults plain .ci/faults.sh
   step concurrency plain .ci/many.sh --rounds 150 --limit 120
   step cve plain .ci/cve.sh 50
   step suite-on-runc plain .ci/conformance.sh runc

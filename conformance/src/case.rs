@@ -57,16 +57,7 @@ static MESSAGE: Mutex<String> = Mutex::new(String::new());
 /// Runs one case, cleans up whatever happens, and writes the outcome for the runner.
 pub fn run_in_this_process(options: &CaseOptions) -> ExitCode {
     set_child_subreaper(Some(getpid())).expect("prctl(PR_SET_CHILD_SUBREAPER) always works");
-    panic::set_hook(Box::new(|info| {
-        let place = info
-            .location()
-            .map(|at| format!(" ({}:{})", at.file(), at.line()))
-            .unwrap_or_default();
-        let text = info.payload_as_str().unwrap_or("panic without a message");
-        *MESSAGE
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner()) = format!("{text}{place}");
-    }));
+    remember_messages();
     let Some(case) = crate::suites::all()
         .into_iter()
         .chain(crate::cve::cases())
@@ -78,6 +69,28 @@ pub fn run_in_this_process(options: &CaseOptions) -> ExitCode {
     let verdict = run(&case, options);
     let written = fs::write(&options.outcome, encode(&verdict).to_string());
     written.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+}
+
+/// From here on a panic is not printed but kept for `last_message`.
+pub fn remember_messages() {
+    panic::set_hook(Box::new(|info| {
+        let place = info
+            .location()
+            .map(|at| format!(" ({}:{})", at.file(), at.line()))
+            .unwrap_or_default();
+        let text = info.payload_as_str().unwrap_or("panic without a message");
+        *MESSAGE
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner()) = format!("{text}{place}");
+    }));
+}
+
+/// What the last panic said.
+pub fn last_message() -> String {
+    MESSAGE
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+        .clone()
 }
 
 fn run(case: &Case, options: &CaseOptions) -> Verdict {

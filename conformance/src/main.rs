@@ -10,6 +10,7 @@ mod case;
 #[path = "../cve/mod.rs"]
 mod cve;
 mod expected;
+mod faults;
 mod inspect;
 mod leaks;
 mod process;
@@ -26,7 +27,11 @@ mod trace;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match args::parse(std::env::args().skip(1)) {
+    let mut words = std::env::args().skip(1).peekable();
+    if words.next_if(|word| word == "faults").is_some() {
+        return faults::main(words);
+    }
+    match args::parse(words) {
         Ok(args::Command::Suite(options)) => runner::run(&options),
         Ok(args::Command::Attacks(options)) => attacks::run(&options),
         Ok(args::Command::OneCase(options)) => case::run_in_this_process(&options),

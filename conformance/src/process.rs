@@ -77,6 +77,13 @@ fn stat_fields(pid: i32) -> Option<Vec<String>> {
     Some(tail.split_whitespace().map(str::to_owned).collect())
 }
 
+/// The children of a process with one thread.
+pub fn children(pid: i32) -> Vec<i32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let pids = text.split_ascii_whitespace();
+    pids.filter_map(|pid| pid.parse().ok()).collect()
+}
+
 /// All living or dead but unreaped descendants of `ancestor`.
 pub fn descendants(ancestor: i32) -> Vec<i32> {
     let parents: Vec<(i32, i32)> = fs::read_dir("/proc")

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Every step of many plans fails or dies, and nothing may be left: .ci/faults.sh [--full] [--filter TEXT]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+[ "$(id -u)" = 0 ] || {
+  echo "the faults need containers with their own cgroups and devices: run them as root" >&2
+  exit 1
+}
+.ci/toolchain
+.ci/need libc6-dev busybox-static util-linux iproute2 systemd dbus dbus-user-session
+.ci/build-proof.sh
+target=${CARGO_TARGET_DIR:-target}
+cargo build --quiet -p tare-conformance
+exec "$target/debug/conformance" faults --runtime "$target/proof/trun" "$@"

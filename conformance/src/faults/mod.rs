@@ -1,0 +1,326 @@
+//! `conformance faults`: every step of both lanes of many plans fails or dies, and nothing may be left of it.
+//!
+//! The runtime must be built with the feature `proof` (`.ci/build-proof.sh`): it reads from `TARE_FAULT` which step is to go wrong.
+//! Each part (a plan and a lane) is a process of its own, a subreaper in a mount namespace of its own, so that whatever a fault
+//! leaves is seen and is its own.
+
+mod errnos;
+mod ground;
+mod left;
+mod plans;
+mod sweep;
+mod systemd;
+
+use crate::args::CaseOptions;
+use crate::sandbox::Sandbox;
+use crate::{case, leaks, process, rootfs};
+use ground::Ground;
+use rustix::process::{Signal, getpid, set_child_subreaper};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use sweep::{Lane, Steps, Sweep};
+
+const HELP: &str = "\
+usage: conformance faults --runtime PATH [options]
+
+  --runtime PATH        a runtime built with the feature proof
+  --filter TEXT         only parts whose name contains TEXT
+  --full                every error that a step can give, before and after its work
+  --jobs N              parts at once (default 2)
+  --list                print the names of the parts and stop
+  --verbose             print every fault, not only those that show something wrong
+";
+
+/// A part that takes longer is killed and fails.
+const LIMIT: Duration = Duration::from_secs(900);
+
+#[derive(Default)]
+struct Options {
+    runtime: PathBuf,
+    filter: String,
+    full: bool,
+    jobs: usize,
+    list: bool,
+    verbose: bool,
+    /// Of the hidden form that runs one part.
+    part: Option<String>,
+    directory: PathBuf,
+    template: PathBuf,
+    tag: String,
+}
+
+pub fn main(words: impl Iterator<Item = String>) -> ExitCode {
+    let options = match parse(words) {
+        Ok(options) => options,
+        Err(message) => {
+            eprintln!("conformance: {message}");
+            return ExitCode::from(2);
+        }
+    };
+    if let Some(part) = &options.part {
+        return run_part(&options, part);
+    }
+    let parts: Vec<String> = parts()
+        .into_iter()
+        .filter(|name| name.contains(&options.filter))
+        .collect();
+    if options.list {
+        parts.iter().for_each(|name| println!("{name}"));
+        return ExitCode::SUCCESS;
+    }
+    match run_all(&options, &parts) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(message) => {
+            eprintln!("conformance: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn parse(words: impl Iterator<Item = String>) -> Result<Options, String> {
+    let mut options = Options {
+        jobs: 2,
+        ..Options::default()
+    };
+    let mut words = words;
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
+        match word.as_str() {
+            "--full" => options.full = true,
+            "--list" => options.list = true,
+            "--verbose" => options.verbose = true,
+            "--filter" => options.filter = value()?,
+            "--jobs" => options.jobs = value()?.parse().map_err(|_| "--jobs: not a count")?,
+            "--runtime" => {
+                let path = value()?;
+                options.runtime =
+                    fs::canonicalize(&path).map_err(|error| format!("{path}: {error}"))?;
+            }
+            "--part" => options.part = Some(value()?),
+            "--directory" => options.directory = value()?.into(),
+            "--template" => options.template = value()?.into(),
+            "--tag" => options.tag = value()?,
+            _ => return Err(format!("unknown argument {word}\n{HELP}")),
+        }
+    }
+    if options.runtime.as_os_str().is_empty() && !options.list {
+        return Err(format!("--runtime is missing\n{HELP}"));
+    }
+    Ok(options)
+}
+
+fn parts() -> Vec<String> {
+    let plans = plans::ALL.iter();
+    let own = ["plain/proof".to_owned()];
+    let lanes =
+        plans.flat_map(|plan| ["child", "host"].map(|lane| format!("{}/{lane}", plan.name)));
+    own.into_iter().chain(lanes).collect()
+}
+
+/// Runs the parts, several at once; whether all was well.
+fn run_all(options: &Options, parts: &[String]) -> Result<bool, String> {
+    if parts.is_empty() {
+        return Err(format!("no part contains {:?}", options.filter));
+    }
+    set_child_subreaper(Some(getpid())).map_err(|error| format!("become a subreaper: {error}"))?;
+    let base = std::env::temp_dir().join(format!("tare-faults-{}", std::process::id()));
+    let template = base.join("template");
+    fs::create_dir_all(&template).map_err(|error| format!("{}: {error}", template.display()))?;
+    // The user of the rootless plan must pass through.
+    fs::set_permissions(&base, fs::Permissions::from_mode(0o711))
+        .map_err(|error| error.to_string())?;
+    let made = rootfs::make_template(&template);
+    let next = AtomicUsize::new(0);
+    let counts = Mutex::new(BTreeMap::new());
+    if made.is_ok() {
+        std::thread::scope(|scope| {
+            for _ in 0..options.jobs {
+                scope.spawn(|| {
+                    loop {
+                        let index = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(part) = parts.get(index) else { break };
+                        let begin = Instant::now();
+                        let tag = format!("tf-{}-{index}", std::process::id());
+                        let directory = base.join(index.to_string());
+                        let (passed, failed) =
+                            spawn_part(options, part, &tag, &directory, &template);
+                        let took = begin.elapsed().as_secs_f32();
+                        println!("{part}: {passed} passed, {failed} failed ({took:.1} s)");
+                        let mut counts = counts.lock().expect("no thread panics with the lock");
+                        counts.insert(part.clone(), (passed, failed));
+                    }
+                });
+            }
+        });
+    }
+    let _ = fs::remove_dir_all(&base);
+    made?;
+    let counts = counts.into_inner().expect("all threads have ended");
+    let sum = |of: fn(&(usize, usize)) -> usize| counts.values().map(of).sum::<usize>();
+    let (passed, failed) = (sum(|count| count.0), sum(|count| count.1));
+    println!("{passed} passed, {failed} failed, 0 skipped");
+    Ok(failed == 0 && passed > 0)
+}
+
+/// One part in a process and a mount namespace of its own; how many of its faults went well and how many did not.
+fn spawn_part(
+    options: &Options,
+    part: &str,
+    tag: &str,
+    directory: &Path,
+    template: &Path,
+) -> (usize, usize) {
+    if let Err(error) = fs::create_dir(directory) {
+        println!("FAIL {part}: {}: {error}", directory.display());
+        return (0, 1);
+    }
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "--propagation", "private"])
+        .arg(std::env::current_exe().expect("own path is known"))
+        .args(["faults", "--part", part, "--tag", tag])
+        .arg("--runtime")
+        .arg(&options.runtime)
+        .arg("--directory")
+        .arg(directory)
+        .arg("--template")
+        .arg(template)
+        .args(options.full.then_some("--full"))
+        .args(options.verbose.then_some("--verbose"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => {
+            println!("FAIL {part}: unshare: {error}");
+            return (0, 1);
+        }
+    };
+    let mut output = child.stdout.take().expect("it is piped");
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        let _ = output.read_to_string(&mut text);
+        text
+    });
+    let ended = process::wait_child(&mut child, LIMIT);
+    if ended.is_none() {
+        for pid in process::descendants(child.id() as i32) {
+            process::kill(pid, Signal::KILL);
+        }
+        process::kill(child.id() as i32, Signal::KILL);
+        let _ = child.wait();
+    }
+    let text = reader.join().unwrap_or_default();
+    let (mut passed, mut failed, mut whole) = (0, 0, false);
+    for line in text.lines() {
+        match line.split(' ').next() {
+            Some("ok") => passed += 1,
+            Some("FAIL") => failed += 1,
+            Some("end") => whole = true,
+            _ => {}
+        }
+        if line.starts_with("FAIL") || line.starts_with("note") || options.verbose {
+            println!("{line}");
+        }
+    }
+    if !whole {
+        println!("FAIL {part}: it ended early: {ended:?}");
+        failed += 1;
+        leaks::clear(&leaks::Watch {
+            tag,
+            directory,
+            roots: &[],
+            temporary: None,
+            descriptors: None,
+        });
+    }
+    let _ = fs::remove_dir_all(directory);
+    (passed, failed)
+}
+
+fn run_part(options: &Options, part: &str) -> ExitCode {
+    set_child_subreaper(Some(getpid())).expect("prctl(PR_SET_CHILD_SUBREAPER) always works");
+    case::remember_messages();
+    let (name, lane) = part.split_once('/').unwrap_or((part, "child"));
+    let plan = plans::ALL.iter().find(|plan| plan.name == name);
+    let plan = plan.expect("the parent knows the plans");
+    let lane = match lane {
+        "child" => Some(Lane::Child),
+        "host" => Some(Lane::Host),
+        _ => None,
+    };
+    let done = std::panic::catch_unwind(|| {
+        let mut ground = Ground::new(sandbox(options), plan);
+        sweep_lane(options, part, &mut ground, lane);
+        drop(ground);
+        let left = leaks::find(&watch(options));
+        assert!(left.is_empty(), "left at the end: {}", left.join("; "));
+    });
+    if done.is_err() {
+        println!("FAIL {part}: {}", case::last_message().replace('\n', " "));
+        leaks::clear(&watch(options));
+    }
+    println!("end");
+    ExitCode::SUCCESS
+}
+
+fn watch(options: &Options) -> leaks::Watch<'_> {
+    leaks::Watch {
+        tag: &options.tag,
+        directory: &options.directory,
+        roots: &[],
+        temporary: None,
+        descriptors: None,
+    }
+}
+
+fn sandbox(options: &Options) -> Sandbox {
+    Sandbox::new(&CaseOptions {
+        name: String::new(),
+        runtime: options.runtime.clone(),
+        runtime_name: "trun".to_owned(),
+        tag: options.tag.clone(),
+        directory: options.directory.clone(),
+        template: options.template.clone(),
+        outcome: PathBuf::new(),
+    })
+}
+
+fn sweep_lane(options: &Options, part: &str, ground: &mut Ground, lane: Option<Lane>) {
+    ground.forget();
+    if ground.verb == plans::Verb::Exec {
+        ground.make_target();
+        ground.forget();
+    }
+    let steps = Steps::ask(ground);
+    if ground.verb != plans::Verb::Exec {
+        ground.groups = steps.groups().map(PathBuf::from).collect();
+    }
+    let mut tell = |fault: &str, result: Result<(), String>| match result {
+        Ok(()) => println!("ok {part} {fault}"),
+        Err(message) => println!("FAIL {part} {fault}: {}", message.replace('\n', " ")),
+    };
+    let mut sweep = Sweep {
+        ground,
+        lane: lane.unwrap_or(Lane::Host),
+        full: options.full,
+        steps,
+        tell: &mut tell,
+    };
+    match lane {
+        Some(_) => sweep.run(),
+        None => sweep.prove(),
+    }
+    if ground.verb == plans::Verb::Exec {
+        ground.delete_by_force().ok();
+    }
+    process::reap_all();
+}
