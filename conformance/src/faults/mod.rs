@@ -291,6 +291,8 @@ fn sandbox(options: &Options) -> Sandbox {
         directory: options.directory.clone(),
         template: options.template.clone(),
         outcome: PathBuf::new(),
+        starts: 0,
+        weaken: String::new(),
     })
 }
 
