@@ -284,6 +284,7 @@ fn damaged_state_is_named_and_can_be_removed_by_force() {
 fn a_directory_that_a_killed_create_left_is_named_and_removed_by_force() {
     let place = Place::new();
     std::fs::create_dir_all(place.0.join("root/c1")).unwrap();
+    std::fs::write(place.0.join("root/c1/config.json"), "{}").unwrap();
     let output = place.run("state c1");
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stderr).unwrap();
