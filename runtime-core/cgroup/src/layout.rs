@@ -137,7 +137,9 @@ fn parse_mount(line: &str) -> Option<Mount<'_>> {
     let options = tail.nth(1)?;
     let mut head = head.split(' ').skip(3);
     let (root, point) = (unescape(head.next()?), unescape(head.next()?));
-    (root.starts_with('/') && point.starts_with('/')).then_some(Mount {
+    // The root may be above the namespace's; a mount point never has such a part, and paths are made from it.
+    let plain = point.starts_with('/') && !point.split('/').any(|part| part == "..");
+    (root.starts_with('/') && plain).then_some(Mount {
         kind,
         root,
         point,

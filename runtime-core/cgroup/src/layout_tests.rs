@@ -94,6 +94,16 @@ fn above_the_cgroup_namespace_root() {
 }
 
 #[test]
+fn a_mount_point_that_climbs_is_none() {
+    check(
+        "1 2 0:3 / /a/../b rw - cgroup cgroup rw,memory\n4 2 0:4 / /.. rw - cgroup2 none rw\n",
+        "4:memory:/x\n",
+        "",
+        "None",
+    );
+}
+
+#[test]
 fn the_second_mount_of_a_controller_is_left_out_and_the_usual_v2_mount_wins() {
     check(
         "1 2 0:3 / /a rw - cgroup cgroup rw,memory\n4 2 0:3 / /b rw - cgroup cgroup rw,memory\n\

@@ -26,12 +26,14 @@ pub(super) fn numbers(text: &str) -> Vec<u64> {
         .collect()
 }
 
-/// `0-2,7`, bounded by what fits.
+/// `0-2,7`. The kernel lists upwards; what goes back is left out, so that no text gives more than there are numbers.
 pub(super) fn list(text: &str) -> Vec<u16> {
-    let mut all = Vec::new();
+    let mut all: Vec<u16> = Vec::new();
     for part in text.trim().split(',').filter(|part| !part.is_empty()) {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        if let (Ok(first), Ok(last)) = (first.parse::<u16>(), last.parse::<u16>()) {
+        if let (Ok(first), Ok(last)) = (first.parse::<u16>(), last.parse::<u16>())
+            && all.last().is_none_or(|before| *before < first)
+        {
             all.extend(first..=last);
         }
     }
@@ -209,6 +211,8 @@ mod tests {
         check(number("max\n"), "18446744073709551615");
         check(list("0-2,7\n"), "[0, 1, 2, 7]");
         check(list("3-1,x,99999999\n"), "[]");
+        check(list("4-5,4,5-6,6"), "[4, 5, 6]");
+        check(list(&"0-65535,".repeat(100)).len(), "65536");
         check(
             usage_all("cpu user system\n0 10 20\n1 30 40\nbad\n"),
             "([10, 30], [20, 40])",
