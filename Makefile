@@ -9,8 +9,10 @@ NAME ?=
 CASES ?=
 STARTS ?= 1000
 ARGS ?=
+TARGET ?= spec
+SECONDS ?= 60
 
-.PHONY: help build demo test install uninstall bench bench-ab conformance runtime-tools cve vm fmt tidy goldens trace dist deny many faults
+.PHONY: help build demo test install uninstall bench bench-ab conformance runtime-tools cve vm fmt tidy goldens trace dist deny many faults fuzz
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,3 +73,6 @@ deny: ## licences, bans, sources by cargo-deny; ADVISORIES=REPOSITORY adds the a
 
 dist: ## target/dist/tare-VERSION-ARCH.tar.gz with its checksum
 	cargo xtask dist
+
+fuzz: ## the fuzz engine on TARGET for SECONDS; SECONDS=merge keeps what it has found
+	@fuzz/fuzz.sh '$(TARGET)' '$(SECONDS)' $(ARGS)

@@ -58,6 +58,7 @@ step clippy check cargo clippy --workspace --all-targets --quiet -- -D warnings
 step tidy check cargo xtask tidy
 step deny plain .ci/deny.sh
 step tests cargo cargo test --workspace --no-fail-fast --quiet
+step fuzz cargo .ci/fuzz.sh
 step release check .ci/build.sh
 step demo check .ci/demo.sh
 if [ "$(id -u)" = 0 ]; then

@@ -2,7 +2,7 @@
 //!
 //! The files are those of the kernel's resctrl filesystem: a directory is a group, `schemata` holds its shares line by line,
 //! `tasks` takes a pid, `mon_groups/NAME` counts for some of the group's tasks, and `info/last_cmd_status` explains a refusal.
-mod schemata;
+pub(crate) mod schemata;
 #[cfg(test)]
 mod tests;
 

@@ -34,6 +34,9 @@ pub mod config;
 mod container;
 mod control;
 mod create;
+#[cfg(feature = "doors")]
+#[doc(hidden)]
+pub mod doors;
 mod error;
 mod failure;
 #[cfg(feature = "proof")]

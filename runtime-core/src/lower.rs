@@ -315,5 +315,9 @@ fn put(op: &ChildOp, writer: &mut Writer) -> Result<(), &'static str> {
     Ok(())
 }
 
+#[cfg(any(test, feature = "doors"))]
+mod raise;
+#[cfg(any(test, feature = "doors"))]
+pub(crate) mod read_back;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
 //! `linux.netDevices`: an interface moves into the container's network namespace with its addresses, whole or not at all.
-mod link;
+pub(crate) mod link;
 mod message;
 mod socket;
 #[cfg(test)]

@@ -48,7 +48,7 @@ pub(crate) fn facts(spec: &Spec) -> Result<HostFacts, Error> {
         newuidmap: helper("newuidmap"),
         newgidmap: helper("newgidmap"),
         resctrl: if linux.is_some_and(|l| l.intel_rdt.is_some()) {
-            resctrl()
+            resctrl(&read("/proc/self/mountinfo"))
         } else {
             None
         },
@@ -129,8 +129,9 @@ fn find_helper(name: &str) -> Option<String> {
         .find(|path| Path::new(path).exists())
 }
 
-fn resctrl() -> Option<String> {
-    read("/proc/self/mountinfo").lines().find_map(|line| {
+/// Where resctrl is mounted, by the text of mountinfo.
+pub(crate) fn resctrl(mountinfo: &str) -> Option<String> {
+    mountinfo.lines().find_map(|line| {
         let (before, after) = line.split_once(" - ")?;
         (after.split(' ').next()? == "resctrl")
             .then(|| before.split(' ').nth(4).map(str::to_owned))?

@@ -104,7 +104,8 @@ pub(crate) fn open(pid: i32, start: u64) -> Result<Option<OwnedFd>, Error> {
     Ok(is_alive(pid, start)?.then_some(fd))
 }
 
-fn parse(bytes: &[u8]) -> Option<Stat> {
+/// Reads the text of /proc/PID/stat.
+pub(crate) fn parse(bytes: &[u8]) -> Option<Stat> {
     // The command name is in parentheses and may hold spaces and parentheses itself.
     let close = bytes.iter().rposition(|byte| *byte == b')')?;
     let text = std::str::from_utf8(bytes.get(close + 1..)?).ok()?;

@@ -152,11 +152,9 @@ impl StateDir {
         let Some(bytes) = self.read_file(STATE_FILE)? else {
             return Ok(None);
         };
-        match serde_json::from_slice::<Record>(&bytes) {
-            Ok(record) if record.id == self.id => Ok(Some(record)),
-            Ok(record) => Err(self.corrupt(format!("it belongs to {:?}", record.id))),
-            Err(error) => Err(self.corrupt(format!("not valid JSON for a state: {error}"))),
-        }
+        parse(&bytes, &self.id)
+            .map(Some)
+            .map_err(|why| self.corrupt(why))
     }
 
     /// Writes the record: a reader sees the old one or the new one, whole.
@@ -302,6 +300,15 @@ impl StateDir {
             path: self.path.join(STATE_FILE),
             why,
         }
+    }
+}
+
+/// The record of the container `id`, or why these bytes are none.
+pub(crate) fn parse(bytes: &[u8], id: &str) -> Result<Record, String> {
+    match serde_json::from_slice::<Record>(bytes) {
+        Ok(record) if record.id == id => Ok(record),
+        Ok(record) => Err(format!("it belongs to {:?}", record.id)),
+        Err(error) => Err(format!("not valid JSON for a state: {error}")),
     }
 }
 

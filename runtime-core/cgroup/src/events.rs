@@ -179,7 +179,7 @@ fn take_one(fd: &OwnedFd) -> Result<(), Error> {
 }
 
 /// `oom_kill N` of v2's memory.events and of v1's memory.oom_control.
-fn count(text: &str) -> u64 {
+pub(crate) fn count(text: &str) -> u64 {
     text.lines()
         .find_map(|line| line.strip_prefix("oom_kill "))
         .and_then(|number| number.trim().parse().ok())

@@ -35,6 +35,9 @@ mod delegate;
 mod detect;
 mod devices;
 mod directory;
+#[cfg(feature = "doors")]
+#[doc(hidden)]
+pub mod doors;
 mod error;
 mod events;
 mod execute;

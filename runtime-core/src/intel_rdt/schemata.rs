@@ -5,7 +5,7 @@
 /// The kernel writes spaces and leading zeros, orders the domains itself and rounds memory bandwidth up to the step that
 /// `step` gives for a resource; a domain that isn't asked for may have any value. Of a share that is asked for twice the last
 /// counts, as it would when written.
-pub(super) fn difference(
+pub(crate) fn difference(
     asked: &[String],
     found: &str,
     step: impl Fn(&str) -> Option<u64>,

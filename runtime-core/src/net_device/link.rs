@@ -233,3 +233,22 @@ impl fmt::Debug for Address {
         write!(f, "{self} {:#x} {:?}", self.flags, self.attributes)
     }
 }
+
+/// Everything that an answer's bytes are read for, in words; for the fuzz targets.
+#[cfg(feature = "doors")]
+pub(crate) fn words(answer: &[u8]) -> Option<Vec<String>> {
+    let words = |message: &Message<'_>| {
+        format!(
+            "{:?} {:?} {:?}",
+            Link::read(message),
+            Address::read(message),
+            message.errno()
+        )
+    };
+    Some(
+        super::message::messages(answer)?
+            .iter()
+            .map(words)
+            .collect(),
+    )
+}

@@ -43,7 +43,7 @@ fn look_up(uid: u32, entry: &mut PathBuffer) -> bool {
 }
 
 /// Lines longer than the buffer are passed over.
-fn scan(file: Fd, uid: u32, entry: &mut PathBuffer) -> bool {
+pub(crate) fn scan(file: Fd, uid: u32, entry: &mut PathBuffer) -> bool {
     let mut buffer = [0u8; 4096];
     let (mut held, mut total, mut skipping) = (0usize, 0usize, false);
     while total < LIMIT {

@@ -14,6 +14,9 @@
 
 mod copy_up;
 mod cred;
+#[cfg(feature = "doors")]
+#[doc(hidden)]
+pub mod doors;
 mod exec;
 #[cfg(feature = "proof")]
 pub mod fault;

@@ -30,6 +30,27 @@ fn huge_page_sizes() -> Vec<String> {
         .collect()
 }
 
+/// What a parser makes of a text, in words; for the fuzz targets.
+#[cfg(feature = "doors")]
+pub(crate) fn words(parser: u8, text: &str) -> Option<String> {
+    Some(match parser {
+        0 => format!("{:?}", parse::pairs(text)),
+        1 => parse::number(text).to_string(),
+        2 => format!("{:?}", parse::numbers(text)),
+        3 => format!("{:?}", parse::list(text)),
+        4 => format!("{:?}", parse::usage_all(text)),
+        5 => format!("{:?}", parse::pressure(text)),
+        6 => format!("{:?}", parse::blkio(text)),
+        7 => format!("{:?}", parse::io(text)),
+        8 => {
+            let (current, limit) = text.split_once('\u{1}').unwrap_or((text, text));
+            format!("{:?}", parse::rdma(current, limit))
+        }
+        9 => format!("{:?}", parse::huge_page_size(text)),
+        _ => return None,
+    })
+}
+
 fn zero(value: &u64) -> bool {
     *value == 0
 }

@@ -38,7 +38,15 @@ impl Bus {
             address: address.to_string(),
             why,
         };
-        let mut stream = open(address).map_err(fail)?;
+        Bus::over(open(address).map_err(fail)?, address)
+    }
+
+    /// The same over a connection that is there.
+    pub fn over(mut stream: UnixStream, address: &str) -> Result<Bus, Error> {
+        let fail = |why: String| Error::Bus {
+            address: address.to_string(),
+            why,
+        };
         stream
             .set_read_timeout(Some(PATIENCE))
             .map_err(|error| fail(describe(&error)))?;

@@ -1,5 +1,6 @@
 //! An op of any kind, with any values.
-use crate::plan::ir::{Barrier, ChildOp, Kind, MountAttr, Namespaces, Rlimit, Slot, Source};
+use crate::lower::raise::barrier;
+use crate::plan::ir::{ChildOp, Kind, MountAttr, Namespaces, Rlimit, Slot, Source};
 use proptest::prelude::*;
 use tare_stage::SLOTS;
 
@@ -28,13 +29,6 @@ pub(super) fn parts() -> impl Strategy<Value = Parts> {
             numbers,
             yes,
         })
-}
-
-pub(super) fn barrier(number: usize) -> Barrier {
-    use Barrier::*;
-    [
-        Mapped, Namespaces, Placed, Hooks, Console, Listener, Created, Go, Unmapped,
-    ][number % 9]
 }
 
 /// The op of this kind.
