@@ -1,5 +1,8 @@
-//! What went wrong in a plan, in words: the step, the errno, for the container's program and hooks their own errors. Pure.
+//! What went wrong in a plan, in words: the step, the errno, for the container's program and hooks their own errors.
+//!
+//! Pure but for one look at what is in force outside, once a step was refused.
 use crate::error::{Error, ProgramError};
+use crate::outside::Outside;
 use crate::plan::ir::{ChildOp, Plan};
 use crate::wait::ExitStatus;
 use tare_sys::Errno;
@@ -52,7 +55,9 @@ pub(crate) fn in_child_step(plan: &Plan, step: usize, errno: Errno, detail: u32)
             of,
             what: plan.child_text(failed),
             errno,
-            hint: hint(op, errno, &failed.from),
+            hint: Outside::look()
+                .child(op, errno)
+                .or_else(|| hint(op, errno, &failed.from)),
         },
     }
 }
@@ -72,7 +77,11 @@ pub(crate) fn in_host_step(plan: &Plan, index: usize, error: Error) -> Error {
             of,
             what: format!("host: {}: {what}", text(plan)),
             errno,
-            hint: crate::hint::errno_hint(errno.get()).map(str::to_owned),
+            hint: plan
+                .host
+                .get(index)
+                .and_then(|step| Outside::look().host(&step.op, errno))
+                .or_else(|| crate::hint::errno_hint(errno.get()).map(str::to_owned)),
         },
         Error::Missing { .. } => within(step, of, text(plan), error),
         Error::Cgroup(tare_cgroup::Error::Refused(_)) => error,
@@ -217,6 +226,12 @@ fn hint(op: &ChildOp, errno: Errno, from: &str) -> Option<String> {
     let text = match (op, errno) {
         (ChildOp::BindRoot { .. }, Errno::ENOENT | Errno::ENOTDIR) => {
             "root.path must be a directory, absolute or relative to the bundle; unpack the image there first".to_owned()
+        }
+        (ChildOp::BindRoot { path, .. }, Errno::EACCES) => format!(
+            "the container's root, as the host sees its id, must be allowed to search every directory of {path}"
+        ),
+        (ChildOp::Bind { .. } | ChildOp::Mkdir { .. } | ChildOp::Mount { .. }, Errno::EACCES) => {
+            "the container's root, as the host sees its id, lacks the right to a directory on the way, or to write where a mount point has to be made".to_owned()
         }
         (ChildOp::Bind { source, .. }, Errno::ENOENT) => match source {
             crate::plan::ir::Source::Path(path) => format!("the mount's source {path} is missing on the host; make it or fix {from}"),

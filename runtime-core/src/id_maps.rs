@@ -59,12 +59,14 @@ fn help(program: &str, pid: i32, extents: &[Extent]) -> Result<(), Error> {
     if output.status.success() {
         return Ok(());
     }
+    let said = String::from_utf8_lossy(&output.stderr);
     Err(Error::Unsupported {
         what: format!("map ids by {program}"),
         why: format!(
-            "{} ({})",
-            String::from_utf8_lossy(&output.stderr).trim(),
-            output.status
+            "{} ({}){}",
+            said.trim(),
+            output.status,
+            crate::outside::helper_advice(program, &said)
         ),
     })
 }

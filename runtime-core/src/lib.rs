@@ -53,6 +53,7 @@ mod lane;
 mod lower;
 mod net_device;
 mod options;
+mod outside;
 mod pass;
 pub mod plan;
 mod probe;

@@ -3,7 +3,7 @@
 //! Only what the spec can need is asked: LSMs for labels, helpers for id maps, resctrl for intelRdt.
 use crate::error::Error;
 use crate::plan::facts::HostFacts;
-use crate::plan::ir::Namespaces;
+use crate::plan::ir::{Extent, Namespaces};
 use std::path::Path;
 use tare_oci::Spec;
 use tare_sys::Fd;
@@ -29,6 +29,7 @@ pub(crate) fn facts(spec: &Spec) -> Result<HostFacts, Error> {
             None
         }
     };
+    let initial_userns = is_initial_userns();
     let capabilities =
         tare_sys::cred::capabilities().map_err(|errno| Error::system("capget", errno))?;
     Ok(HostFacts {
@@ -37,7 +38,13 @@ pub(crate) fn facts(spec: &Spec) -> Result<HostFacts, Error> {
         gid: rustix::process::getegid().as_raw(),
         capabilities: capabilities.effective,
         last_capability: last_capability(),
-        initial_userns: is_initial_userns(),
+        initial_userns,
+        own_uids: own_ids("/proc/self/uid_map", initial_userns),
+        own_gids: own_ids("/proc/self/gid_map", initial_userns),
+        setgroups_denied: !initial_userns && read("/proc/self/setgroups").starts_with("deny"),
+        no_new_privileges: rustix::thread::no_new_privs().unwrap_or(false),
+        filtered: rustix::thread::secure_computing_mode()
+            .is_ok_and(|mode| mode == rustix::thread::SecureComputingMode::Filter),
         namespaces: namespaces(),
         cgroup: tare_cgroup::Layout::detect()?,
         apparmor: labels && read("/sys/module/apparmor/parameters/enabled").starts_with('Y'),
@@ -87,6 +94,21 @@ fn is_initial_userns() -> bool {
     const PROC_USER_INIT_INO: u64 = 0xEFFF_FFFD;
     tare_sys::path::stat_at(Fd::CWD, c"/proc/self/ns/user", 0)
         .is_ok_and(|stat| stat.inode == PROC_USER_INIT_INO)
+}
+
+/// The whole range, which the initial user namespace has, stands for no limit.
+fn own_ids(file: &str, initial: bool) -> Vec<Extent> {
+    let text = if initial { String::new() } else { read(file) };
+    let extent = |line: &str| {
+        let mut numbers = line.split_ascii_whitespace().map(str::parse::<u32>);
+        let mut next = || numbers.next()?.ok();
+        Some(Extent {
+            inside: next()?,
+            outside: next()?,
+            size: next()?,
+        })
+    };
+    text.lines().filter_map(extent).collect()
 }
 
 fn namespaces() -> Namespaces {

@@ -5,7 +5,8 @@ use crate::{Error, Layout};
 use rustix::fs::{Access, AtFlags, CWD};
 
 impl Layout {
-    /// This host's layout as the calling process sees it: three small files, and for a caller without uid 0 one access check a hierarchy.
+    /// This host's layout as the calling process sees it: three small files, and for a caller without the host's
+    /// rights one access check a hierarchy.
     pub fn detect() -> Result<Layout, Error> {
         let read = |path: &str| read_path(path).map_err(|errno| Error::io("read", path, errno));
         let systemd = rustix::fs::access("/run/systemd/system", Access::EXISTS).is_ok();
@@ -15,7 +16,8 @@ impl Layout {
             "",
             systemd,
         );
-        let privileged = rustix::process::geteuid().is_root();
+        // Root of a user namespace is nobody to the cgroups that were not delegated to it.
+        let privileged = rustix::process::geteuid().is_root() && in_initial_userns();
         if !privileged {
             for hierarchy in &mut layout.v1 {
                 let own = directory(hierarchy, hierarchy.own_below_mount());
@@ -32,6 +34,12 @@ impl Layout {
         }
         Ok(layout)
     }
+}
+
+/// The initial user namespace has a fixed inode (PROC_USER_INIT_INO in the kernel's include/linux/proc_ns.h).
+fn in_initial_userns() -> bool {
+    const PROC_USER_INIT_INO: u64 = 0xEFFF_FFFD;
+    rustix::fs::stat("/proc/self/ns/user").is_ok_and(|stat| stat.st_ino == PROC_USER_INIT_INO)
 }
 
 fn directory(hierarchy: &Hierarchy, path: &str) -> String {

@@ -55,10 +55,14 @@ pub const NAMES: [&str; 41] = [
 pub const SETGID: u8 = 6;
 /// `CAP_SETUID`'s number.
 pub const SETUID: u8 = 7;
+/// `CAP_NET_ADMIN`'s number.
+pub const NET_ADMIN: u8 = 12;
 /// `CAP_SYS_ADMIN`'s number.
 pub const SYS_ADMIN: u8 = 21;
 /// `CAP_SYS_RESOURCE`'s number.
 pub const SYS_RESOURCE: u8 = 24;
+/// `CAP_SETFCAP`'s number.
+pub const SETFCAP: u8 = 31;
 
 /// The five sets as masks: bit n is capability n.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -99,6 +99,12 @@ impl<'a> Create<'a> {
             return invalid("rootless container requires user namespaces")
                 .field("linux.namespaces");
         }
+        if !user && !facts.has_capability(super::capabilities::SYS_ADMIN) {
+            return invalid(
+                "making a container's namespaces takes CAP_SYS_ADMIN, which the caller lacks; add a user namespace, or let whoever started the caller give it that capability",
+            )
+            .field("linux.namespaces");
+        }
         let maps = if new_user {
             Some(user_maps::decide(
                 &namespaces.uids,
@@ -115,8 +121,8 @@ impl<'a> Create<'a> {
         };
         let keep_groups = process::keep_groups(&spec.annotations);
         let program = process::decide(process, linux, keep_groups, &inherited, builder)?;
-        if !namespaces.uids.is_empty() && !namespaces.gids.is_empty() {
-            user_maps::check_ids(&program.ids, &namespaces.uids, &namespaces.gids)?;
+        if let Some((uids, gids)) = namespaces.ids(facts) {
+            user_maps::check_ids(&program.ids, uids, gids)?;
         }
         let place = Place {
             user_namespace: user,
@@ -126,6 +132,7 @@ impl<'a> Create<'a> {
             groups: match &maps {
                 Some(maps) if maps.groups_denied => Groups::Denied,
                 None if user => Groups::Unknown,
+                None if facts.setgroups_denied => Groups::Denied,
                 _ => Groups::Allowed,
             },
         };
@@ -183,6 +190,8 @@ impl<'a> Create<'a> {
                     self.namespaces.gids.as_slice(),
                 )
             }),
+            ids: self.namespaces.ids(self.facts),
+            pid_namespace: self.namespaces.own().has(Namespaces::PID),
             joined_user: joined_user.0,
             cgroup_namespace: self.namespaces.own().has(Namespaces::CGROUP),
             cgroup_paths: &paths,

@@ -1,5 +1,6 @@
 //! The child of `create` and `run` from its cgroups to its program, and what the host does meanwhile.
 use super::builder::Builder;
+use super::capabilities::NET_ADMIN;
 use super::create::{Create, Handed};
 use super::ir::{Barrier, ChildOp, HostOp, Kind, MountAttr, Namespaces, Slot, Source};
 use super::mount_options::{NODEV, NOEXEC, NOSUID, RDONLY};
@@ -90,14 +91,16 @@ impl Create<'_> {
     fn isolate(&self, builder: &mut Builder) {
         builder.child(ChildOp::Setsid, "");
         if !self.options.no_new_keyring {
-            // Kernels without keyrings exist; nothing is shared then.
-            const ENOSYS: i32 = 38;
             let join = ChildOp::JoinKeyring(format!("_ses.{}", self.options.id));
-            builder.child_or(join, &[ENOSYS], ChildOp::Nothing, "");
+            builder.child_or(join, process::no_keyring(self.facts), ChildOp::Nothing, "");
         }
         let new = self.namespaces.new;
         if new.has(Namespaces::NETWORK) {
-            builder.child(ChildOp::LoopbackUp, "linux.namespaces");
+            if self.place.user_namespace || self.facts.has_capability(NET_ADMIN) {
+                builder.child(ChildOp::LoopbackUp, "linux.namespaces");
+            } else {
+                builder.skip("loopback", "stays down: the caller lacks CAP_NET_ADMIN");
+            }
         }
         if new.has(Namespaces::CGROUP) {
             builder.child(ChildOp::Unshare(Namespaces::CGROUP), "linux.namespaces");

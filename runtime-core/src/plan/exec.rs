@@ -180,10 +180,9 @@ impl Exec<'_> {
         }
         builder.child(ChildOp::Setsid, "");
         if !self.options.no_new_keyring {
-            const ENOSYS: i32 = 38;
             builder.child_or(
                 ChildOp::JoinKeyring(format!("_ses.{}", self.options.id)),
-                &[ENOSYS],
+                process::no_keyring(self.facts),
                 ChildOp::Nothing,
                 "",
             );

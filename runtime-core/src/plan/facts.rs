@@ -1,7 +1,7 @@
 //! What a plan depends on besides the spec: slow facts of the host, and the caller's options. Data only.
 //!
 //! Nothing here can be changed by a container or its image; whatever can is resolved at execution, by fd, beneath the root.
-use super::ir::Namespaces;
+use super::ir::{Extent, Namespaces};
 use std::path::PathBuf;
 
 /// Slow facts of this host, gathered once a process by `probe`; goldens write them by hand.
@@ -19,6 +19,16 @@ pub struct HostFacts {
     pub last_capability: u8,
     /// Whether the caller is in the initial user namespace.
     pub initial_userns: bool,
+    /// Id maps of the caller's own user namespace; empty stands for all ids.
+    pub own_uids: Vec<Extent>,
+    /// As `own_uids`, for gids.
+    pub own_gids: Vec<Extent>,
+    /// setgroups(2) is denied in the caller's user namespace, and so in every one made below it.
+    pub setgroups_denied: bool,
+    /// The caller can't gain rights by execve(2): newuidmap(1) is of no use to it.
+    pub no_new_privileges: bool,
+    /// A seccomp filter is in force already, such as an outer container's; every container of ours inherits it.
+    pub filtered: bool,
     /// Namespace types that this kernel has.
     pub namespaces: Namespaces,
     /// cgroup hierarchies.

@@ -17,6 +17,7 @@ mod ids;
 pub mod ir;
 #[cfg(test)]
 mod lowered_tests;
+mod mount_fallbacks;
 pub mod mount_options;
 mod mount_sources;
 mod mounts;

@@ -6,16 +6,14 @@
 use super::builder::Builder;
 use super::cgroup_mount;
 use super::facts::HostFacts;
+use super::ids::outside;
 use super::ir::{ChildOp, Extent, HostOp, Kind, MountAttr, Slot, Source};
 use super::mount_options::{self, MountOptions, RDONLY};
-use super::mount_sources;
 use super::text::{clean, no_nul, no_nuls};
+use super::{mount_fallbacks, mount_sources};
 use crate::config::{At, ConfigError, invalid};
 use std::path::Path;
 use tare_oci::Mount;
-
-const EPERM: i32 = 1;
-const EBUSY: i32 = 16;
 
 /// What the decisions about mounts depend on besides the entry itself.
 pub(crate) struct Context<'a> {
@@ -27,6 +25,10 @@ pub(crate) struct Context<'a> {
     pub(crate) user_namespace: bool,
     /// Maps of a new user namespace.
     pub(crate) maps: Option<(&'a [Extent], &'a [Extent])>,
+    /// Ids that exist inside, uids and gids, where they are limited and known.
+    pub(crate) ids: Option<(&'a [Extent], &'a [Extent])>,
+    /// The child has a pid namespace of its own.
+    pub(crate) pid_namespace: bool,
     /// Slot of the joined user namespace.
     pub(crate) joined_user: Option<Slot>,
     /// The child has a cgroup namespace of its own.
@@ -109,6 +111,9 @@ fn decide_one<'a>(
     let method = method(wire, &options, context)?;
     place(&dest, wire, &method).field("destination")?;
     check_options(&options, &method, context).field("options")?;
+    if method == Method::Filesystem {
+        check_owner(&options, context).field("options")?;
+    }
     for (word, reason) in &options.ignored {
         builder.skip(
             format!("mounts[{index}].options"),
@@ -229,6 +234,30 @@ fn check_options(
     Ok(())
 }
 
+/// Filesystems take `uid=` and `gid=` as ids of the user namespace that mounts them, and answer EINVAL for one that isn't there.
+fn check_owner(options: &MountOptions, context: &Context<'_>) -> Result<(), ConfigError> {
+    let Some((uids, gids)) = context.ids else {
+        return Ok(());
+    };
+    for (key, value) in &options.data {
+        let map = match key.as_str() {
+            "uid" => uids,
+            "gid" => gids,
+            _ => continue,
+        };
+        // What is no number the filesystem may understand better.
+        let id = value.as_deref().and_then(|text| text.parse().ok());
+        if let Some(id) = id
+            && outside(map, id).is_none()
+        {
+            return invalid(format!(
+                "cannot specify {key}={id} mount option for rootless container: {key} {id} is not mapped in its user namespace; map it, or leave the option out"
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// The host's part, before the child exists: sources that the child won't reach, and the namespaces of idmapped mounts.
 pub(crate) fn prepare(
     mounts: &mut [Decided<'_>],
@@ -308,42 +337,13 @@ fn filesystem(mount: &Decided<'_>, context: &Context<'_>, root: Slot, builder: &
         copy_up: mount.options.copy_up,
         no_symlink: matches!(kind, "proc" | "sysfs"),
     };
-    match fallback(mount, kind, context, root) {
+    match mount_fallbacks::fallback(mount, &op, context, root) {
         Some((on, instead)) => builder.child_or(op, on, instead, mount.from()),
         None => builder.child(op, mount.from()),
     }
-}
-
-/// In a user namespace that doesn't own the network (sysfs) or IPC namespace (mqueue) the kernel refuses a new instance: then the
-/// host's is shown. With a sysfs, everything beneath it becomes read-only too (CVE-2023-25809).
-fn fallback(
-    mount: &Decided<'_>,
-    kind: &str,
-    context: &Context<'_>,
-    root: Slot,
-) -> Option<(&'static [i32], ChildOp)> {
-    if !context.user_namespace && context.facts.initial_userns {
-        return None;
+    if let Some(hide) = mount_fallbacks::hide_cgroups(mount, context, root) {
+        builder.child(hide, mount.from());
     }
-    let source = match kind {
-        "sysfs" => "/sys",
-        "mqueue" => "/dev/mqueue",
-        _ => return None,
-    };
-    let mut attr = attributes(&mount.options);
-    if kind == "sysfs" && attr.set & RDONLY != 0 && context.facts.mount_setattr {
-        attr.set_recursive |= RDONLY;
-    }
-    let op = ChildOp::Bind {
-        root,
-        source: Source::Path(source.to_owned()),
-        dest: mount.dest.clone(),
-        kind: Kind::Directory,
-        recursive: true,
-        attr,
-        idmap: None,
-    };
-    Some((&[EPERM, EBUSY], op))
 }
 
 fn remount(mount: &Decided<'_>, root: Slot, builder: &mut Builder) {

@@ -41,6 +41,16 @@ impl Decided {
             .fold(self.new, |set, joined| set.with(joined.kind))
     }
 
+    /// The ids that exist inside, where that is known and limited: uids and gids.
+    pub(crate) fn ids<'a>(&'a self, facts: &'a HostFacts) -> Option<(&'a [Extent], &'a [Extent])> {
+        let (uids, gids) = if self.own().has(Namespaces::USER) {
+            (&self.uids, &self.gids)
+        } else {
+            (&facts.own_uids, &facts.own_gids)
+        };
+        (!uids.is_empty() && !gids.is_empty()).then_some((uids, gids))
+    }
+
     /// Whether a namespace of this type is joined by path.
     #[must_use]
     pub fn joins(&self, kind: Namespaces) -> bool {

@@ -1,5 +1,6 @@
 //! `process`: everything between a mounted root and the program, for `create` and for `exec`.
 use super::builder::Builder;
+use super::facts::HostFacts;
 use super::ids::{self, Ids};
 use super::ir::{ChildOp, HostOp, Rlimit, Slot};
 use super::security::{self, Security};
@@ -10,6 +11,8 @@ use tare_oci::{Linux, Process};
 
 const EPERM: i32 = 1;
 const EACCES: i32 = 13;
+const EROFS: i32 = 30;
+const ENOSYS: i32 = 38;
 
 /// Annotation (crun's) by which podman asks for the caller's supplementary groups.
 const KEEP_GROUPS: &str = "run.oci.keep_original_groups";
@@ -60,6 +63,16 @@ pub(crate) fn decide(
 ) -> Result<Decided, ConfigError> {
     let decided = decide_process(process, keep_groups, inherited, builder).field("process")?;
     decide_linux(linux, decided, builder)
+}
+
+/// Errors that leave the caller's session keyring in place. Kernels without keyrings exist. A filter that was set outside and
+/// refuses keyctl(2), as docker's does, refuses it to the container too: nothing is shared that anybody could use.
+pub(crate) fn no_keyring(facts: &HostFacts) -> &'static [i32] {
+    if facts.filtered {
+        &[ENOSYS, EPERM]
+    } else {
+        &[ENOSYS]
+    }
 }
 
 /// The annotation's value, if it is there.
@@ -280,7 +293,7 @@ pub(crate) fn limits(process: &Decided, place: Place, proc: Slot, builder: &mut 
             // A user may raise its score and not lower it; an engine's default must not stop a rootless container.
             builder.child_or(
                 op,
-                &[EPERM, EACCES],
+                &[EPERM, EACCES, EROFS],
                 ChildOp::Nothing,
                 "process.oomScoreAdj",
             );

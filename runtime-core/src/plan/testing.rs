@@ -12,6 +12,11 @@ pub(crate) fn facts() -> HostFacts {
         capabilities: 0x1ff_ffff_ffff,
         last_capability: 40,
         initial_userns: true,
+        own_uids: Vec::new(),
+        own_gids: Vec::new(),
+        setgroups_denied: false,
+        no_new_privileges: false,
+        filtered: false,
         namespaces: Namespaces::ALL
             .iter()
             .fold(Namespaces::default(), |set, (kind, _)| set.with(*kind)),

@@ -4,11 +4,23 @@
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use tare_runtime::plan::facts::{HostFacts, PlanOptions, Verb};
-use tare_runtime::plan::ir::Namespaces;
+use tare_runtime::plan::ir::{Extent, Namespaces};
 
 /// The hosts that goldens name.
-pub const HOSTS: [&str; 10] = [
-    "v1", "hybrid", "v2", "systemd", "rootless", "bare", "nested", "old", "secure", "none",
+pub const HOSTS: [&str; 13] = [
+    "v1",
+    "hybrid",
+    "v2",
+    "systemd",
+    "rootless",
+    "bare",
+    "nested",
+    "inner",
+    "bounded",
+    "powerless",
+    "old",
+    "secure",
+    "none",
 ];
 
 /// The facts of a host.
@@ -16,6 +28,8 @@ pub const HOSTS: [&str; 10] = [
 /// - `v1`, `hybrid`, `v2`: root on a new kernel, by cgroup layout; `systemd`: v2 with systemd; `none`: no cgroup filesystem
 /// - `rootless`: uid 1000 with newuidmap and systemd's delegation; `bare`: uid 1000 with nothing
 /// - `nested`: root of a user namespace (v2)
+/// - `inner`: in a rootless container: root of a user namespace with one id, without setgroups, below a seccomp filter
+/// - `bounded`: root without CAP_NET_ADMIN, CAP_MKNOD and CAP_SYS_RESOURCE; `powerless`: root without any capability
 /// - `old`: Linux 4.19, v1
 /// - `secure`: v2 with AppArmor, SELinux and resctrl
 pub fn host(name: &str) -> Option<HostFacts> {
@@ -29,6 +43,11 @@ pub fn host(name: &str) -> Option<HostFacts> {
         capabilities: 0x1ff_ffff_ffff,
         last_capability: 40,
         initial_userns: true,
+        own_uids: Vec::new(),
+        own_gids: Vec::new(),
+        setgroups_denied: false,
+        no_new_privileges: false,
+        filtered: false,
         namespaces: all,
         cgroup: layout(V2, "0::/\n", false),
         apparmor: false,
@@ -61,6 +80,19 @@ pub fn host(name: &str) -> Option<HostFacts> {
             }
         }
         "nested" => facts.initial_userns = false,
+        "inner" => {
+            let own = Extent {
+                inside: 0,
+                outside: 1000,
+                size: 1,
+            };
+            facts.initial_userns = false;
+            (facts.own_uids, facts.own_gids) = (vec![own], vec![own]);
+            (facts.setgroups_denied, facts.filtered) = (true, true);
+            facts.cgroup = tare_cgroup::Layout::default();
+        }
+        "bounded" => facts.capabilities &= !(1 << 12 | 1 << 24 | 1 << 27),
+        "powerless" => facts.capabilities = 0,
         "old" => {
             facts.kernel = (4, 19);
             facts.last_capability = 37;
