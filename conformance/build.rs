@@ -10,8 +10,8 @@ fn main() {
     let compiler = env::var("CC").unwrap_or_else(|_| "cc".to_owned());
     let output =
         PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("inspector");
-    let sources =
-        ["main", "json", "report", "probes", "modes"].map(|name| format!("inspector/{name}.c"));
+    let sources = ["main", "json", "report", "probes", "modes", "attacks"]
+        .map(|name| format!("inspector/{name}.c"));
     let status = Command::new(&compiler)
         .args(["-static", "-O1", "-s", "-Wall", "-Wextra", "-Werror", "-o"])
         .arg(&output)

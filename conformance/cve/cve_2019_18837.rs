@@ -11,7 +11,6 @@ super::attacks!(["CVE-2019-18837"];
     bind_at_a_link without "in-root",
     host_sees_nothing without "in-root",
     link_in_the_middle without "in-root",
-    copy_up_of_a_link without "in-root",
 );
 
 /// Links to the outside by an absolute path and by one that climbs.
@@ -79,26 +78,4 @@ fn host_sees_nothing(s: &mut Sandbox) {
         outside.untouched();
     }
     some_started(started, 2);
-}
-
-fn copy_up_of_a_link(s: &mut Sandbox) {
-    // tmpcopyup reads what the destination holds: a file of the host must not come in.
-    let outside = Outside::new(s);
-    s.spec.mount("/target", "tmpfs", "tmpfs", &["tmpcopyup"]);
-    symlink(&outside.path, s.rootfs.join("target")).unwrap();
-    if let Some(report) = start(s, &["read:/target/decoy"])
-        && report.errno("read:/target/decoy") == 0
-    {
-        harm("a file of the host was copied into the container");
-    }
-    let inside = format!("read:{}/decoy", outside.path);
-    if let Some(report) = start(s, &[&inside]) {
-        if report.errno(&inside) == 0 {
-            harm("a file of the host was copied into the container");
-        }
-        if !report.mounts().iter().any(|m| m.point == outside.path) {
-            harm("the mount is not in the container");
-        }
-    }
-    outside.untouched();
 }

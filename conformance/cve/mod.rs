@@ -44,8 +44,8 @@ macro_rules! attacks {
     ($ids:expr; $( $function:ident without $without:literal $(held without $held:expr)? ),* $(,)?) => {
         pub fn attacks(file: &str) -> Vec<$crate::cve::Attack> {
             vec![$( {
-                let held_without: &[&str] = &[];
-                $( let held_without: &[&str] = &$held; )?
+                let lists: &[&'static [&'static str]] = &[$( &$held )?];
+                let held_without = lists.first().copied().unwrap_or_default();
                 $crate::cve::Attack {
                     name: format!("{file}/{}", stringify!($function)),
                     ids: &$ids,
@@ -60,9 +60,29 @@ macro_rules! attacks {
 pub(crate) use attacks;
 
 holes! {
+    cve_2016_9962,
+    cve_2019_16884,
     cve_2019_18837,
+    cve_2019_19921,
+    cve_2019_5736,
     cve_2021_30465,
+    cve_2021_43784,
+    cve_2022_1227,
+    cve_2022_23648,
+    cve_2022_29162,
+    cve_2023_25809,
+    cve_2023_27561,
+    cve_2024_21626,
+    cve_2024_25621,
+    cve_2024_40635,
     cve_2024_45310,
+    cve_2024_9676,
+    cve_2025_24965,
+    cve_2025_31133,
+    cve_2025_52565,
+    cve_2025_52881,
+    cve_2026_30892,
+    cve_2026_41579,
 }
 
 /// The attacks as cases, for the process that runs one.

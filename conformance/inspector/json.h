@@ -19,5 +19,7 @@ int mode_stubborn(void);
 int mode_busy(void);
 int mode_crash(void);
 int mode_seccomp_agent(int argc, char **argv);
+int mode_hunt(void);
+int mode_keep(int argc, char **argv);
 
 #endif

@@ -18,6 +18,10 @@ int main(int argc, char **argv, char **env) {
         return mode_crash();
     if (!strcmp(mode, "seccomp-agent"))
         return mode_seccomp_agent(argc - 2, argv + 2);
+    if (!strcmp(mode, "hunt"))
+        return mode_hunt();
+    if (!strcmp(mode, "keep"))
+        return mode_keep(argc - 2, argv + 2);
     if (!strcmp(mode, "exit"))
         return argc > 2 ? atoi(argv[2]) : 0;
     if (strcmp(mode, "report") && strcmp(mode, "probe")) {

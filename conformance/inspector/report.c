@@ -56,7 +56,7 @@ static void status(void) {
 
 static void identity(void) {
     uid_t r, e, s;
-    gid_t groups[4096];
+    static gid_t groups[65536];
     getresuid(&r, &e, &s);
     json_open("uid", '[');
     json_number(NULL, r), json_number(NULL, e), json_number(NULL, s);
@@ -66,7 +66,7 @@ static void identity(void) {
     json_number(NULL, r), json_number(NULL, e), json_number(NULL, s);
     json_close(']');
     json_open("groups", '[');
-    int count = getgroups(4096, groups);
+    int count = getgroups(65536, groups);
     for (int i = 0; i < count; i++)
         json_number(NULL, groups[i]);
     json_close(']');

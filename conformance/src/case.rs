@@ -2,12 +2,14 @@
 
 use crate::args::CaseOptions;
 use crate::leaks;
+use crate::process;
 use crate::sandbox::Sandbox;
-use rustix::process::{getpid, set_child_subreaper};
+use rustix::process::{Signal, getpid, set_child_subreaper};
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::process::ExitCode;
 use std::sync::Mutex;
+use std::time::Duration;
 use std::{fs, panic};
 
 pub struct Case {
@@ -101,6 +103,16 @@ fn run(case: &Case, options: &CaseOptions) -> Verdict {
     };
     let ended = catch_unwind(AssertUnwindSafe(|| (case.run)(&mut sandbox)));
     let verdict = ended.map_or_else(|payload| verdict_of(payload.as_ref()), |()| Verdict::Passed);
+    if matches!(verdict, Verdict::Harmed(_)) {
+        // An attack that got through ends where it stands; its containers may wait for each other's ends.
+        for pid in process::descendants(std::process::id() as i32) {
+            process::kill(pid, Signal::KILL);
+        }
+        process::eventually(Duration::from_secs(2), || {
+            process::reap_all();
+            process::descendants(std::process::id() as i32).is_empty()
+        });
+    }
     let left =
         catch_unwind(AssertUnwindSafe(|| sandbox.finish(descriptors))).unwrap_or_else(|_| {
             vec![

@@ -1,5 +1,5 @@
 //! Plans without one of their defences: how a test shows that its attack would succeed. Only with the feature `proof`.
-use crate::plan::ir::{ChildOp, HostOp, Plan, Source};
+use crate::plan::ir::{ChildOp, Plan};
 use tare_stage::weaken as stage;
 
 const RDONLY: u64 = 1;
@@ -48,20 +48,17 @@ pub(crate) fn plan(mut plan: Plan) -> Plan {
             }
             _ => {}
         }
-        if let Some(alternative) = &mut step.alternative
-            && stage::lacks(stage::SYS_READONLY)
-            && let ChildOp::Bind { source, attr, .. } = &mut alternative.op
-            && *source == Source::Path("/sys".to_owned())
-        {
-            attr.set_recursive &= !RDONLY;
-        }
-    }
-    for step in &mut plan.host {
-        if let HostOp::WriteMaps { uids, gids, .. } = &mut step.op
-            && stage::lacks(stage::LENGTHS)
-        {
-            short(uids);
-            short(gids);
+        let ops = [
+            Some(&mut step.op),
+            step.alternative.as_mut().map(|other| &mut other.op),
+        ];
+        for op in ops.into_iter().flatten() {
+            if let ChildOp::Bind { dest, attr, .. } = op
+                && dest == "/sys"
+                && stage::lacks(stage::SYS_READONLY)
+            {
+                attr.set_recursive &= !RDONLY;
+            }
         }
     }
     plan

@@ -15,7 +15,7 @@ mod lifecycle;
 mod mount_options;
 mod mount_trees;
 mod mounts;
-mod namespaces;
+pub mod namespaces;
 mod net_devices;
 mod notify;
 mod observe;
@@ -28,7 +28,7 @@ mod seccomp_notify;
 mod signals;
 mod streams;
 mod sysctl;
-mod terminal;
+pub mod terminal;
 mod trace;
 mod update;
 

@@ -68,7 +68,8 @@ fn userns(s: &mut Sandbox) {
     userns_of(s, 100_000, 65536);
 }
 
-fn userns_of(s: &mut crate::sandbox::Container, host: u32, size: u32) {
+/// A new user namespace whose root is `host` outside.
+pub fn userns_of(s: &mut crate::sandbox::Container, host: u32, size: u32) {
     s.spec
         .namespace("user", None)
         .set(

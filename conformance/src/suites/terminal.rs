@@ -20,7 +20,7 @@ cases!("terminal":
 );
 
 /// Waits for one message with one descriptor, as containerd and conmon do.
-fn receive(listener: &UnixListener) -> (OwnedFd, String) {
+pub fn receive(listener: &UnixListener) -> (OwnedFd, String) {
     listener.set_nonblocking(true).unwrap();
     let mut connection = None;
     assert!(process::eventually(Duration::from_secs(5), || {
@@ -58,7 +58,7 @@ fn receive(listener: &UnixListener) -> (OwnedFd, String) {
 }
 
 /// Reads a pty master until its other side is closed.
-fn read_all(master: OwnedFd) -> String {
+pub fn read_all(master: OwnedFd) -> String {
     let mut file = std::fs::File::from(master);
     let mut text = Vec::new();
     let mut bytes = [0_u8; 4096];
@@ -73,7 +73,7 @@ fn read_all(master: OwnedFd) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-fn with_terminal(s: &mut Sandbox, arguments: &[&str]) -> (UnixListener, String) {
+pub fn with_terminal(s: &mut Sandbox, arguments: &[&str]) -> (UnixListener, String) {
     s.spec.set("process.terminal", true).args(arguments);
     let path = s.path("console.sock");
     (UnixListener::bind(&path).unwrap(), path)

@@ -164,7 +164,7 @@ fn make_file_at(root: Fd, dest: &CStr, links: u32) -> Result<Fd> {
     let how = flags::WRITE | flags::CREATE | flags::EXCLUSIVE | flags::NOFOLLOW;
     #[cfg(feature = "proof")]
     let how = if crate::weaken::lacks(crate::weaken::EXCLUSIVE) {
-        how & !flags::EXCLUSIVE
+        how & !(flags::EXCLUSIVE | flags::NOFOLLOW)
     } else {
         how
     };

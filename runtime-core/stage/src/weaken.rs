@@ -44,7 +44,7 @@ defences! {
     SEALS = 13 "seals"
     /// `--user` means the number that its text begins with.
     USER_TEXT = 14 "user-text"
-    /// Files are opened to be made, whatever lies there by now, and waited for.
+    /// Files are opened to be made, whatever lies there by now: links are followed, fifos waited for.
     EXCLUSIVE = 15 "exclusive"
 }
 
