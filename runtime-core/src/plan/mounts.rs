@@ -281,7 +281,9 @@ pub(crate) fn emit(
 ) {
     for mount in mounts {
         match &mount.method {
-            Method::Bind { source, recursive } => bind(mount, source, *recursive, root, builder),
+            Method::Bind { source, recursive } => {
+                bind(mount, source, *recursive, context, root, builder);
+            }
             Method::Filesystem => filesystem(mount, context, root, builder),
             Method::Cgroup => cgroup_mount::emit(mount, context, root, builder),
             Method::Remount => remount(mount, root, builder),
@@ -290,7 +292,25 @@ pub(crate) fn emit(
     }
 }
 
-fn bind(mount: &Decided<'_>, source: &str, recursive: bool, root: Slot, builder: &mut Builder) {
+/// In a user namespace the host's /sys, bound read-only with what is beneath it, is so altogether: a cgroup delegated to the
+/// container's root would else be writable there (CVE-2023-25809).
+fn bind(
+    mount: &Decided<'_>,
+    source: &str,
+    recursive: bool,
+    context: &Context<'_>,
+    root: Slot,
+    builder: &mut Builder,
+) {
+    let mut attr = attributes(&mount.options);
+    if recursive
+        && clean(source) == "/sys"
+        && attr.set & RDONLY != 0
+        && context.facts.mount_setattr
+        && (context.user_namespace || !context.facts.initial_userns)
+    {
+        attr.set_recursive |= RDONLY;
+    }
     let op = ChildOp::Bind {
         root,
         source: mount
@@ -299,7 +319,7 @@ fn bind(mount: &Decided<'_>, source: &str, recursive: bool, root: Slot, builder:
         dest: mount.dest.clone(),
         kind: Kind::LikeSource,
         recursive,
-        attr: attributes(&mount.options),
+        attr,
         idmap: mount.idmap,
     };
     builder.child(op, mount.from());

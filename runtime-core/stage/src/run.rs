@@ -51,6 +51,9 @@ impl Machine<'_> {
             tare_sys::fd::close(*slot);
             *slot = Fd::new(-1);
         }
+        if let Some(empty) = self.empty.take() {
+            tare_sys::fd::close(empty);
+        }
     }
     pub fn fill(&mut self, slot: u16, fd: Fd) -> Result<()> {
         *self.slots.get_mut(usize::from(slot)).ok_or(Errno::EBADF)? = fd;
