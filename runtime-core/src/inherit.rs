@@ -5,7 +5,7 @@ use crate::error::Error;
 /// started with fds it knows nothing of and runs hooks, which would inherit them.
 ///
 /// # Errors
-/// On a kernel without close_range(2) (before 5.11).
+/// Where the limit of open files can't be read, on a kernel without close_range(2) (before 5.11).
 pub fn close_on_exec_from(first: u32) -> Result<(), Error> {
     #[cfg(feature = "proof")]
     if crate::weaken::lacks("close-fds") {

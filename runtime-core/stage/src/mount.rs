@@ -75,15 +75,12 @@ pub(crate) fn filesystem(
         copy_up::directory(target, mounted)?;
     }
     // fsmount(2) has set the rest; clearing its atime bits again would undo it.
-    change(
-        mounted,
-        Attr {
-            set: late,
-            clear: 0,
-            ..attr
-        },
-    )?;
-    sys::move_mount(mounted, target)?;
+    let attr = Attr {
+        set: late,
+        clear: 0,
+        ..attr
+    };
+    change_and_move(mounted, target, attr)?;
     propagate(mounted, attr.propagation)?;
     fd::close(target);
     fd::close(mounted);
@@ -120,17 +117,23 @@ pub(crate) fn place(
             idmap_recursive,
         )?;
     }
-    let early = change(tree, attr);
-    if early != Err(Errno::ENOSYS) {
-        early?;
-    }
-    sys::move_mount(tree, target)?;
-    if early == Err(Errno::ENOSYS) {
-        change_by_path(tree, attr)?;
-    }
+    change_and_move(tree, target, attr)?;
     propagate(tree, attr.propagation)?;
     fd::close(target);
     fd::close(tree);
+    Ok(())
+}
+
+/// New attributes of a detached mount and its place; kernels before 5.12 change only what has its place.
+fn change_and_move(mount: Fd, target: Fd, attr: Attr) -> Result<()> {
+    let early = change(mount, attr);
+    if early != Err(Errno::ENOSYS) {
+        early?;
+    }
+    sys::move_mount(mount, target)?;
+    if early == Err(Errno::ENOSYS) {
+        change_by_path(mount, attr)?;
+    }
     Ok(())
 }
 
@@ -175,14 +178,7 @@ fn make_parent_private(path: Fd) -> Result<()> {
     let mut here = fd::dup_from(path, 0)?;
     for _ in 0..256 {
         if sys::is_mount_root(here)? {
-            let result = sys::set_attributes(
-                here,
-                Change {
-                    propagation: u64::from(MS_PRIVATE),
-                    ..Change::default()
-                },
-                false,
-            );
+            let result = propagate(here, MS_PRIVATE);
             fd::close(here);
             return result;
         }
@@ -380,7 +376,7 @@ fn change(mount: Fd, attr: Attr) -> Result<()> {
     Ok(())
 }
 
-/// Kernels before 5.12 have no mount_setattr: a bind remount of /proc/self/fd/N with the flags that are there.
+/// Kernels before 5.12 have no mount_setattr: a bind remount with the flags that are there.
 fn change_by_path(mount: Fd, attr: Attr) -> Result<()> {
     const TABLE: [(u32, u32); 7] = [
         (RDONLY, 1),
@@ -403,10 +399,23 @@ fn change_by_path(mount: Fd, attr: Attr) -> Result<()> {
             flags |= old;
         }
     }
+    by_path(mount, flags | MS_REMOUNT | MS_BIND)
+}
+
+/// mount(2) on what an fd stands on: a directory through `.`, since there may be no /proc; a file through /proc.
+fn by_path(mount: Fd, change: u32) -> Result<()> {
+    if fd::stat(mount)?.is_directory() {
+        let before = open(Fd::CWD, c".", flags::PATH | flags::DIRECTORY, 0)?;
+        tare_sys::path::fchdir(mount)?;
+        let result = sys::change(c".", change);
+        tare_sys::path::fchdir(before)?;
+        fd::close(before);
+        return result;
+    }
     let mut path = PathBuffer::new();
     path.push(b"/proc/self/fd/")?;
     path.push_number(mount.number().unsigned_abs().into())?;
-    sys::change(path.as_c()?, flags | MS_REMOUNT | MS_BIND)
+    sys::change(path.as_c()?, change)
 }
 
 fn propagate(mount: Fd, flags: u32) -> Result<()> {
@@ -422,12 +431,7 @@ fn propagate(mount: Fd, flags: u32) -> Result<()> {
         },
         flags & MS_REC != 0,
     ) {
-        Err(Errno::ENOSYS) => {
-            let mut path = PathBuffer::new();
-            path.push(b"/proc/self/fd/")?;
-            path.push_number(mount.number().unsigned_abs().into())?;
-            sys::change(path.as_c()?, flags)
-        }
+        Err(Errno::ENOSYS) => by_path(mount, flags),
         result => result,
     }
 }

@@ -49,10 +49,26 @@ pub fn set_cloexec(fd: Fd) -> Result<()> {
     call!(__NR_fcntl, fd.reg(), raw::F_SETFD, raw::FD_CLOEXEC).map(drop)
 }
 
-/// close_range(2) with CLOSE_RANGE_CLOEXEC from `first` to the end.
+/// close_range(2) with CLOSE_RANGE_CLOEXEC from `first` to the end; before Linux 5.11 one fcntl(2) for each number.
 pub fn cloexec_from(first: u32) -> Result<()> {
     const CLOSE_RANGE_CLOEXEC: u32 = 4;
-    call!(__NR_close_range, first, u32::MAX, CLOSE_RANGE_CLOEXEC).map(drop)
+    match call!(__NR_close_range, first, u32::MAX, CLOSE_RANGE_CLOEXEC) {
+        Err(Errno::EINVAL | Errno::ENOSYS) => cloexec_each(first),
+        other => other.map(drop),
+    }
+}
+
+/// Marks each number up to the hard limit. A list in /proc would be shorter, but what is mounted there may be the container's.
+fn cloexec_each(first: u32) -> Result<()> {
+    // A limit that was lowered since does not close what is above it.
+    const LEAST: u64 = 4096;
+    const MOST: u64 = 1 << 20;
+    let mut limit = [0u64; 2];
+    call!(__NR_prlimit64, 0, raw::RLIMIT_NOFILE, 0, limit.as_mut_ptr())?;
+    for number in u64::from(first)..limit[1].clamp(LEAST, MOST) {
+        let _ = set_cloexec(Fd::new(number as i32));
+    }
+    Ok(())
 }
 
 /// read(2), restarted on EINTR.
@@ -192,4 +208,21 @@ pub fn chown(fd: Fd, uid: u32, gid: u32) -> Result<()> {
 /// fchmod(2); the fd must not be O_PATH.
 pub fn chmod(fd: Fd, mode: u32) -> Result<()> {
     call!(__NR_fchmod, fd.reg(), mode).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_old_way_marks_what_is_open() {
+        let fd = Fd::of(call!(__NR_fcntl, 0, raw::F_DUPFD, 700).unwrap());
+        let flags = || call!(__NR_fcntl, fd.reg(), raw::F_GETFD).unwrap();
+        assert_eq!(flags(), 0);
+        cloexec_each(fd.number() as u32 + 1).unwrap();
+        assert_eq!(flags(), 0, "below the first number");
+        cloexec_each(fd.number() as u32).unwrap();
+        assert_eq!(flags(), raw::FD_CLOEXEC as usize);
+        close(fd);
+    }
 }
