@@ -23,14 +23,30 @@ fn v2_host() -> Option<Layout> {
 }
 
 const ALL: &str = r#"{"devices":[{"allow":false,"access":"rwm"}],"memory":{"limit":67108864,"swap":134217728,"reservation":33554432},
-    "cpu":{"shares":512,"quota":50000,"period":100000,"burst":20000,"cpus":"0","mems":"0"},"pids":{"limit":100},
+    "cpu":{"shares":512,"quota":50000,"period":100000,BURST"cpus":"0","mems":"0"},"pids":{"limit":100},
     "unified":{"memory.high":"50331648","cgroup.max.depth":"7"}}"#;
+
+/// All limits that this kernel has: cpu.max.burst came with Linux 5.14.
+fn all() -> Resources {
+    let burst = if kernel() < (5, 14) {
+        ""
+    } else {
+        r#""burst":20000,"#
+    };
+    resources(&ALL.replace("BURST", burst))
+}
+
+fn kernel() -> (u32, u32) {
+    let text = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = text.split(['.', '-']).map(|part| part.parse().unwrap());
+    (numbers.next().unwrap(), numbers.next().unwrap())
+}
 
 #[test]
 fn every_limit_reaches_its_file() {
     let Some(layout) = v2_host() else { return };
     let name = Name::new();
-    let decision = decision(&layout, &format!("{}/a/b", name.0), &resources(ALL));
+    let decision = decision(&layout, &format!("{}/a/b", name.0), &all());
     let mut program = Program::start("read line; sleep 1000 & sleep 1000 & wait");
     let cgroup = place(prepare(&decision), &decision, program.pid());
     for (file, value) in [
@@ -46,7 +62,9 @@ fn every_limit_reaches_its_file() {
         ("pids.max", "100"),
         ("cgroup.max.depth", "7"),
     ] {
-        assert_eq!(read(&cgroup, "", file), value, "{file}");
+        if file != "cpu.max.burst" || kernel() >= (5, 14) {
+            assert_eq!(read(&cgroup, "", file), value, "{file}");
+        }
     }
     program.go();
     wait_for(|| cgroup.pids().unwrap().len() == 3);
@@ -72,7 +90,7 @@ fn every_limit_reaches_its_file() {
 fn updates_keep_what_they_do_not_name() {
     let Some(layout) = v2_host() else { return };
     let name = Name::new();
-    let decision = decision(&layout, &name.0, &resources(ALL));
+    let decision = decision(&layout, &name.0, &all());
     // Memory is charged where it is first used: here, after the move.
     let mut program = Program::start("read line; exec sleep 1000");
     let cgroup = place(prepare(&decision), &decision, program.pid());
@@ -98,20 +116,23 @@ fn updates_keep_what_they_do_not_name() {
         ),
         ("max".into(), "max".into())
     );
-    cgroup
-        .update(&resources(r#"{"cpu":{"idle":1,"shares":2048}}"#))
-        .unwrap();
-    assert_eq!(read(&cgroup, "", "cpu.idle"), "1");
-    cgroup
-        .update(&resources(r#"{"cpu":{"idle":0,"shares":1024}}"#))
-        .unwrap();
-    assert_eq!(
-        (
-            read(&cgroup, "", "cpu.idle"),
-            read(&cgroup, "", "cpu.weight")
-        ),
-        ("0".into(), "100".into())
-    );
+    // cpu.idle came with Linux 5.15.
+    if kernel() >= (5, 15) {
+        cgroup
+            .update(&resources(r#"{"cpu":{"idle":1,"shares":2048}}"#))
+            .unwrap();
+        assert_eq!(read(&cgroup, "", "cpu.idle"), "1");
+        cgroup
+            .update(&resources(r#"{"cpu":{"idle":0,"shares":1024}}"#))
+            .unwrap();
+        assert_eq!(
+            (
+                read(&cgroup, "", "cpu.idle"),
+                read(&cgroup, "", "cpu.weight")
+            ),
+            ("0".into(), "100".into())
+        );
+    }
     let error = cgroup
         .update(&resources(
             r#"{"memory":{"limit":1,"checkBeforeUpdate":true}}"#,
