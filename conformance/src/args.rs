@@ -12,6 +12,7 @@ usage: conformance --runtime PATH [options]
   --list                print the names of the cases and stop
   --junit FILE          also write the results as JUnit XML
   --expected FILE       differences with their reasons (default: the list built in)
+  --systemd-cgroup      let systemd make the groups: --systemd-cgroup before every verb
   --keep                leave the working directory of each failed case
 
 usage: conformance cve --runtime PATH --proof PATH [--starts N] [options]
@@ -58,6 +59,7 @@ pub struct Options {
     pub list: bool,
     pub junit: Option<PathBuf>,
     pub expected: Option<PathBuf>,
+    pub systemd: bool,
     pub keep: bool,
     /// For the attacks: the runtime whose plans can be weakened.
     pub proof: Option<PathBuf>,
@@ -71,6 +73,7 @@ pub struct CaseOptions {
     pub name: String,
     pub runtime: PathBuf,
     pub runtime_name: String,
+    pub systemd: bool,
     /// Prefix of every container id of the case, unique in this machine.
     pub tag: String,
     /// The case's own directory, empty.
@@ -102,6 +105,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, String>
             "--help" | "-h" => return Ok(Command::Help),
             "--list" => given.list = true,
             "--keep" => given.keep = true,
+            "--systemd-cgroup" => given.systemd = true,
             _ => {
                 let value = inline
                     .or_else(|| arguments.next())
@@ -124,6 +128,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, String>
 #[derive(Default)]
 struct Given {
     list: bool,
+    systemd: bool,
     keep: bool,
     values: Vec<(String, String)>,
 }
@@ -193,6 +198,7 @@ impl Given {
             list: self.list,
             junit: self.get("--junit").map(PathBuf::from),
             expected: self.get("--expected").map(PathBuf::from),
+            systemd: self.systemd,
             keep: self.keep,
         })
     }
@@ -215,6 +221,7 @@ impl Given {
     fn into_case(self) -> Result<CaseOptions, String> {
         Ok(CaseOptions {
             name: self.need("--name")?,
+            systemd: self.systemd,
             runtime: self.need("--runtime")?.into(),
             runtime_name: self.need("--runtime-name")?,
             tag: self.need("--tag")?,

@@ -13,6 +13,7 @@ mod expected;
 mod faults;
 mod inspect;
 mod leaks;
+mod limits;
 mod process;
 mod report;
 mod rootfs;

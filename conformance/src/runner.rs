@@ -196,6 +196,7 @@ impl Work {
             .arg(&self.template)
             .arg("--outcome")
             .arg(outcome)
+            .args(options.systemd.then_some("--systemd-cgroup"))
             .env_clear()
             .env(
                 "PATH",

@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ use std::time::Duration;
 pub struct Environment {
     pub runtime: PathBuf,
     pub runtime_name: String,
+    /// Whether systemd makes the groups.
+    pub systemd: bool,
     pub tag: String,
     pub directory: PathBuf,
     pub root: PathBuf,
@@ -54,6 +56,7 @@ impl Sandbox {
         let environment = Rc::new(Environment {
             runtime: options.runtime.clone(),
             runtime_name: options.runtime_name.clone(),
+            systemd: options.systemd,
             tag: options.tag.clone(),
             directory: options.directory.clone(),
             root: options.directory.join("root"),
@@ -139,7 +142,11 @@ impl Container {
         rootfs::make_from(&environment.template, &root_file_system)
             .unwrap_or_else(|error| panic!("{}: {error}", root_file_system.display()));
         Self {
-            spec: Spec::new(&format!("/{id}")),
+            spec: Spec::new(&if environment.systemd {
+                format!("system.slice:tare:{id}")
+            } else {
+                format!("/{id}")
+            }),
             output: environment.directory.join(format!("unset{suffix}")),
             environment,
             id,
@@ -169,9 +176,13 @@ impl Container {
         let weaken: Option<(OsString, OsString)> = Some(&environment.weaken)
             .filter(|names| !names.is_empty())
             .map(|names| ("TARE_WEAKEN".into(), names.into()));
+        let mut globals = vec!["--root".into(), environment.root.clone().into()];
+        if environment.systemd {
+            globals.push("--systemd-cgroup".into());
+        }
         Call {
             program: environment.runtime.clone(),
-            globals: vec!["--root".into(), environment.root.clone().into()],
+            globals,
             arguments: arguments.iter().map(Into::into).collect(),
             environment: [
                 (
@@ -339,19 +350,5 @@ impl Container {
     pub fn exec_inspect(&self, flags: &[&str], probes: &[&str]) -> Report {
         let arguments = [&["/inspect", "report"], probes].concat();
         Report::parse(&self.exec_with(flags, &arguments).ok().stdout)
-    }
-
-    /// The group of this container under a v1 controller.
-    pub fn cgroup(&self, controller: &str) -> PathBuf {
-        Path::new("/sys/fs/cgroup").join(controller).join(&self.id)
-    }
-
-    /// A file of a v1 controller, trimmed.
-    #[track_caller]
-    pub fn cgroup_file(&self, controller: &str, name: &str) -> String {
-        let path = self.cgroup(controller).join(name);
-        let text =
-            fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        text.trim().to_owned()
     }
 }

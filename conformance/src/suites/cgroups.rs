@@ -1,6 +1,11 @@
 //! Control groups: the path, every limit as the kernel's file shows it, update, pause, statistics and lists.
 
+use super::update::expect_quota;
 use crate::case::{cases, skip};
+use crate::limits::{
+    BURST, HUGE_PAGES, IDLE, MEMORY, PIDS, Place, RESERVATION, SHARES, SWAP, is_v2, need,
+    need_kernel, need_own_path, need_swap_limit, need_v1,
+};
 use crate::sandbox::Sandbox;
 use serde_json::{Value, json};
 use std::fs;
@@ -12,22 +17,12 @@ cases!("cgroups":
     memory_disable_oom_killer, memory_kernel_is_ignored, memory_too_small, memory_negative_is_unlimited,
     memory_limit_kills, cpu_shares, cpu_quota_period, cpu_burst, cpu_idle, cpu_realtime, cpuset, cpuset_bad,
     cpu_quota_bad, pids_limit, pids_limit_minus_one, pids_limit_zero, pids_limit_holds, blkio_throttle, blkio_weight,
-    hugetlb, net_cls, net_prio, unified_on_v1, rdma_absent, bad_device_rule, controllers_absent_are_named,
+    hugetlb, net_cls, net_prio, unified_on_v1, unified_on_v2, rdma_absent, bad_device_rule, controllers_absent_are_named,
     no_group_after_failed_create,
 );
 
 pub(super) fn limited(s: &mut Sandbox, path: &str, value: impl Into<Value>) {
     s.spec.set(&format!("linux.resources.{path}"), value);
-}
-
-pub(super) fn need(controller: &str) {
-    if !Path::new("/sys/fs/cgroup")
-        .join(controller)
-        .join("cgroup.procs")
-        .exists()
-    {
-        skip(format!("no v1 hierarchy {controller} here"));
-    }
 }
 
 fn own_groups(pid: i32) -> String {
@@ -38,18 +33,20 @@ fn path_absolute(s: &mut Sandbox) {
     s.start_waiting();
     for line in own_groups(s.pid())
         .lines()
-        .filter(|line| !line.starts_with("0:"))
+        .filter(|line| is_v2() || !line.starts_with("0:"))
     {
-        assert!(line.ends_with(&format!(":/{}", s.id)), "{line}");
+        assert!(line.ends_with(&format!(":/{}", s.group())), "{line}");
     }
     s.stop();
 }
 
 fn path_nested(s: &mut Sandbox) {
+    need_own_path(s);
     let path = format!("/{}-outer/inner/{}", s.id, s.id);
     s.spec.set("linux.cgroupsPath", path.clone());
     s.start_waiting();
-    assert!(own_groups(s.pid()).contains(&format!("memory:{path}")));
+    let hierarchy = if is_v2() { "0:" } else { "memory" };
+    assert!(own_groups(s.pid()).contains(&format!("{hierarchy}:{path}")));
     s.stop();
     // The leaf is the container's; what is above may be others' and stays.
     for group in crate::leaks::cgroups(&s.environment.tag).into_iter().rev() {
@@ -63,6 +60,7 @@ fn path_nested(s: &mut Sandbox) {
 }
 
 fn path_relative(s: &mut Sandbox) {
+    need_own_path(s);
     let path = format!("{}-relative", s.id);
     s.spec.set("linux.cgroupsPath", path.clone());
     s.start_waiting();
@@ -110,6 +108,7 @@ fn gone_after_delete(s: &mut Sandbox) {
 }
 
 fn existing_group(s: &mut Sandbox) {
+    need_own_path(s);
     // Made beforehand and empty: used.
     fs::create_dir(s.cgroup("memory")).unwrap();
     s.run().ok();
@@ -126,50 +125,26 @@ fn nested_left_by_the_container(s: &mut Sandbox) {
     );
 }
 
-/// Starts with one limit and gives the content of a v1 file.
-fn file_with(
-    s: &mut Sandbox,
-    path: &str,
-    value: impl Into<Value>,
-    controller: &str,
-    file: &str,
-) -> String {
-    need(controller);
+/// Starts with one limit and compares its file.
+fn check(s: &mut Sandbox, path: &str, value: impl Into<Value>, place: &Place, expected: [&str; 2]) {
     limited(s, path, value);
     s.start_waiting();
-    let text = s.cgroup_file(controller, file);
+    s.expect_limits(place, expected[0], expected[1]);
     s.stop();
-    text
 }
 
 fn memory_limit(s: &mut Sandbox) {
-    assert_eq!(
-        file_with(
-            s,
-            "memory.limit",
-            64 << 20,
-            "memory",
-            "memory.limit_in_bytes"
-        ),
-        (64 << 20).to_string()
-    );
+    need("memory");
+    check(s, "memory.limit", 64 << 20, &MEMORY, ["67108864"; 2]);
 }
 
 fn memory_swap(s: &mut Sandbox) {
-    need("memory");
-    if !Path::new("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes").exists() {
-        skip("no swap accounting");
-    }
+    need_swap_limit();
     limited(s, "memory", json!({"limit": 64 << 20, "swap": 128 << 20}));
     s.start_waiting();
-    assert_eq!(
-        s.cgroup_file("memory", "memory.limit_in_bytes"),
-        (64 << 20).to_string()
-    );
-    assert_eq!(
-        s.cgroup_file("memory", "memory.memsw.limit_in_bytes"),
-        (128 << 20).to_string()
-    );
+    s.expect_limit(&MEMORY, 64 << 20);
+    // v2 counts swap alone.
+    s.expect_limits(&SWAP, "134217728", "67108864");
     s.stop();
 }
 
@@ -179,32 +154,35 @@ fn memory_swap_below_limit(s: &mut Sandbox) {
 }
 
 fn memory_reservation(s: &mut Sandbox) {
-    let text = file_with(
+    need("memory");
+    check(
         s,
         "memory.reservation",
         32 << 20,
-        "memory",
-        "memory.soft_limit_in_bytes",
+        &RESERVATION,
+        ["33554432"; 2],
     );
-    assert_eq!(text, (32 << 20).to_string());
 }
 
 fn memory_swappiness(s: &mut Sandbox) {
-    assert_eq!(
-        file_with(s, "memory.swappiness", 17, "memory", "memory.swappiness"),
-        "17"
-    );
+    need_v1("memory");
+    limited(s, "memory.swappiness", 17);
+    s.start_waiting();
+    assert_eq!(s.cgroup_file("memory", "memory.swappiness"), "17");
+    s.stop();
 }
 
 fn memory_disable_oom_killer(s: &mut Sandbox) {
-    let text = file_with(
+    need_v1("memory");
+    limited(
         s,
         "memory",
         json!({"limit": 64 << 20, "disableOOMKiller": true}),
-        "memory",
-        "memory.oom_control",
     );
+    s.start_waiting();
+    let text = s.cgroup_file("memory", "memory.oom_control");
     assert!(text.contains("oom_kill_disable 1"), "{text}");
+    s.stop();
 }
 
 fn memory_kernel_is_ignored(s: &mut Sandbox) {
@@ -222,14 +200,11 @@ fn memory_too_small(s: &mut Sandbox) {
 }
 
 fn memory_negative_is_unlimited(s: &mut Sandbox) {
-    let text = file_with(
-        s,
-        "memory",
-        json!({"limit": -1, "swap": -1}),
-        "memory",
-        "memory.limit_in_bytes",
-    );
-    assert!(text.parse::<u64>().unwrap() > 1 << 60, "{text}");
+    need("memory");
+    limited(s, "memory", json!({"limit": -1, "swap": -1}));
+    s.start_waiting();
+    s.expect_unlimited(&MEMORY);
+    s.stop();
 }
 
 fn memory_limit_kills(s: &mut Sandbox) {
@@ -241,35 +216,33 @@ fn memory_limit_kills(s: &mut Sandbox) {
 }
 
 fn cpu_shares(s: &mut Sandbox) {
-    assert_eq!(file_with(s, "cpu.shares", 321, "cpu", "cpu.shares"), "321");
+    need("cpu");
+    check(s, "cpu.shares", 321, &SHARES, ["321", "41"]);
 }
 
 fn cpu_quota_period(s: &mut Sandbox) {
     need("cpu");
     limited(s, "cpu", json!({"quota": 20_000, "period": 50_000}));
     s.start_waiting();
-    assert_eq!(s.cgroup_file("cpu", "cpu.cfs_quota_us"), "20000");
-    assert_eq!(s.cgroup_file("cpu", "cpu.cfs_period_us"), "50000");
+    expect_quota(s, "20000", "50000");
     s.stop();
 }
 
 fn cpu_burst(s: &mut Sandbox) {
-    let text = file_with(
-        s,
-        "cpu",
-        json!({"quota": 50_000, "period": 100_000, "burst": 10_000}),
-        "cpu",
-        "cpu.cfs_burst_us",
-    );
-    assert_eq!(text, "10000");
+    need("cpu");
+    need_kernel(5, 14);
+    let cpu = json!({"quota": 50_000, "period": 100_000, "burst": 10_000});
+    check(s, "cpu", cpu, &BURST, ["10000"; 2]);
 }
 
 fn cpu_idle(s: &mut Sandbox) {
-    assert_eq!(file_with(s, "cpu.idle", 1, "cpu", "cpu.idle"), "1");
+    need("cpu");
+    need_kernel(5, 15);
+    check(s, "cpu.idle", 1, &IDLE, ["1"; 2]);
 }
 
 fn cpu_realtime(s: &mut Sandbox) {
-    need("cpu");
+    need_v1("cpu");
     let budget = fs::read_to_string("/sys/fs/cgroup/cpu/cpu.rt_runtime_us").unwrap_or_default();
     if budget.trim().parse::<i64>().unwrap_or(0) < 2000 {
         skip("the root group has no real-time budget");
@@ -306,15 +279,18 @@ fn cpu_quota_bad(s: &mut Sandbox) {
 }
 
 fn pids_limit(s: &mut Sandbox) {
-    assert_eq!(file_with(s, "pids.limit", 1000, "pids", "pids.max"), "1000");
+    need("pids");
+    check(s, "pids.limit", 1000, &PIDS, ["1000"; 2]);
 }
 
 fn pids_limit_minus_one(s: &mut Sandbox) {
-    assert_eq!(file_with(s, "pids.limit", -1, "pids", "pids.max"), "max");
+    need("pids");
+    check(s, "pids.limit", -1, &PIDS, ["max"; 2]);
 }
 
 fn pids_limit_zero(s: &mut Sandbox) {
-    assert_eq!(file_with(s, "pids.limit", 0, "pids", "pids.max"), "max");
+    need("pids");
+    check(s, "pids.limit", 0, &PIDS, ["max"; 2]);
 }
 
 fn pids_limit_holds(s: &mut Sandbox) {
@@ -326,7 +302,7 @@ fn pids_limit_holds(s: &mut Sandbox) {
 }
 
 /// A block device of this machine that can be throttled.
-fn block_device() -> (u64, u64) {
+pub(super) fn block_device() -> (u64, u64) {
     let found = fs::read_dir("/sys/block")
         .into_iter()
         .flatten()
@@ -342,7 +318,7 @@ fn block_device() -> (u64, u64) {
 }
 
 fn blkio_throttle(s: &mut Sandbox) {
-    need("blkio");
+    need(if is_v2() { "io" } else { "blkio" });
     let (major, minor) = block_device();
     let rate = |value: u64| json!([{"major": major, "minor": minor, "rate": value}]);
     limited(
@@ -352,6 +328,12 @@ fn blkio_throttle(s: &mut Sandbox) {
                "throttleReadIOPSDevice": rate(1003), "throttleWriteIOPSDevice": rate(1004)}),
     );
     s.start_waiting();
+    if is_v2() {
+        let text = format!("{major}:{minor} rbps=1000001 wbps=1000002 riops=1003 wiops=1004");
+        assert_eq!(s.cgroup_file("io", "io.max"), text);
+        s.stop();
+        return;
+    }
     for (file, value) in [
         ("read_bps", 1_000_001),
         ("write_bps", 1_000_002),
@@ -367,64 +349,79 @@ fn blkio_throttle(s: &mut Sandbox) {
 }
 
 fn blkio_weight(s: &mut Sandbox) {
-    need("blkio");
+    need(if is_v2() { "io" } else { "blkio" });
     limited(s, "blockIO.weight", 300);
     s.start_waiting();
-    let file = ["blkio.weight", "blkio.bfq.weight"]
+    // v2's own weight reaches from 1 to 10,000, the others' from 10 to 1,000.
+    let files = [
+        ("io.bfq.weight", "300"),
+        ("io.weight", "2930"),
+        ("blkio.weight", "300"),
+        ("blkio.bfq.weight", "300"),
+    ];
+    let found = files
         .into_iter()
-        .find(|name| s.cgroup("blkio").join(name).exists());
-    if let Some(file) = file {
-        assert!(s.cgroup_file("blkio", file).contains("300"));
+        .find(|(name, _)| s.cgroup("blkio").join(name).exists());
+    if let Some((file, weight)) = found {
+        let text = s.cgroup_file("blkio", file);
+        assert_eq!(text.rsplit(' ').next(), Some(weight), "{file}: {text}");
     }
     s.stop();
 }
 
 fn hugetlb(s: &mut Sandbox) {
     need("hugetlb");
-    limited(
-        s,
-        "hugepageLimits",
-        json!([{"pageSize": "2MB", "limit": 4 << 20}]),
-    );
+    let limits = json!([{"pageSize": "2MB", "limit": 4 << 20}]);
+    check(s, "hugepageLimits", limits, &HUGE_PAGES, ["4194304"; 2]);
+}
+
+fn net_cls(s: &mut Sandbox) {
+    need_v1("net_cls");
+    limited(s, "network.classID", 0x100_001);
     s.start_waiting();
     assert_eq!(
-        s.cgroup_file("hugetlb", "hugetlb.2MB.limit_in_bytes"),
-        (4 << 20).to_string()
+        s.cgroup_file("net_cls", "net_cls.classid"),
+        (0x100_001).to_string()
     );
     s.stop();
 }
 
-fn net_cls(s: &mut Sandbox) {
-    need("net_cls");
-    assert_eq!(
-        file_with(
-            s,
-            "network.classID",
-            0x100_001,
-            "net_cls",
-            "net_cls.classid"
-        ),
-        (0x100_001).to_string()
-    );
-}
-
 fn net_prio(s: &mut Sandbox) {
-    need("net_prio");
-    let text = file_with(
+    need_v1("net_prio");
+    limited(
         s,
         "network.priorities",
         json!([{"name": "lo", "priority": 5}]),
-        "net_prio",
-        "net_prio.ifpriomap",
     );
+    s.start_waiting();
+    let text = s.cgroup_file("net_prio", "net_prio.ifpriomap");
     assert!(text.contains("lo 5"), "{text}");
+    s.stop();
 }
 
 fn unified_on_v1(s: &mut Sandbox) {
-    need("memory");
+    need_v1("memory");
     limited(s, "unified", json!({"memory.high": "1000000"}));
     let output = s.run().fails_somehow().exits(1);
     assert!(output.stderr.contains("unified"), "{}", output.stderr);
+}
+
+fn unified_on_v2(s: &mut Sandbox) {
+    if !is_v2() {
+        skip("cgroup v1 is mounted");
+    }
+    limited(
+        s,
+        "unified",
+        json!({"memory.high": "67108864", "pids.max": "33"}),
+    );
+    s.start_waiting();
+    assert_eq!(s.cgroup_file("memory", "memory.high"), "67108864");
+    assert_eq!(s.cgroup_file("pids", "pids.max"), "33");
+    s.stop();
+    limited(s, "unified", json!({"memory.hihg": "1"}));
+    let output = s.run().fails_somehow().exits(1);
+    assert!(output.stderr.contains("memory.hihg"), "{}", output.stderr);
 }
 
 fn rdma_absent(s: &mut Sandbox) {

@@ -1,7 +1,9 @@
 //! linux.devices and device rules: nodes in /dev and what may be opened.
 
+use super::cgroups::block_device;
 use crate::case::cases;
 use crate::inspect::{EACCES, ENOENT, EPERM};
+use crate::limits::need_v1;
 use crate::sandbox::Sandbox;
 use serde_json::json;
 
@@ -119,10 +121,10 @@ fn device_fifo(s: &mut Sandbox) {
 fn device_block(s: &mut Sandbox) {
     s.spec.push(
         "linux.devices",
-        json!({"path": "/dev/loopy", "type": "b", "major": 7, "minor": 0}),
+        json!({"path": "/dev/disk", "type": "b", "major": 7, "minor": 0}),
     );
-    let report = s.inspect(&["stat:/dev/loopy", "open:/dev/loopy"]);
-    assert_eq!(report.probe("stat:/dev/loopy")["kind"], 0o060_000);
+    let report = s.inspect(&["stat:/dev/disk", "open:/dev/disk"]);
+    assert_eq!(report.probe("stat:/dev/disk")["kind"], 0o060_000);
 }
 
 fn device_bad_major(s: &mut Sandbox) {
@@ -180,23 +182,25 @@ fn device_access_denied(s: &mut Sandbox) {
 }
 
 fn device_access_allowed(s: &mut Sandbox) {
+    let (major, minor) = block_device();
     s.spec
-        .push("linux.devices", json!({"path": "/dev/loopy", "type": "b", "major": 7, "minor": 0, "fileMode": 0o666}))
+        .push("linux.devices", json!({"path": "/dev/disk", "type": "b", "major": major, "minor": minor, "fileMode": 0o666}))
         .set(
             "linux.resources.devices",
-            json!([{"allow": false, "access": "rwm"}, {"allow": true, "type": "b", "major": 7, "minor": 0, "access": "r"}]),
+            json!([{"allow": false, "access": "rwm"}, {"allow": true, "type": "b", "major": major, "minor": minor, "access": "r"}]),
         );
-    let report = s.inspect(&["open:/dev/loopy", "openrw:/dev/loopy"]);
+    let report = s.inspect(&["open:/dev/disk", "openrw:/dev/disk"]);
     assert_eq!(
         (
-            report.errno("open:/dev/loopy"),
-            report.errno("openrw:/dev/loopy")
+            report.errno("open:/dev/disk"),
+            report.errno("openrw:/dev/disk")
         ),
         (0, EPERM)
     );
 }
 
 fn devices_list_v1(s: &mut Sandbox) {
+    need_v1("devices");
     s.spec.set(
         "linux.resources.devices",
         json!([{"allow": false, "access": "rwm"}, {"allow": true, "type": "c", "major": 10, "minor": 229, "access": "rwm"},
@@ -235,6 +239,7 @@ fn mknod_is_denied_by_group(s: &mut Sandbox) {
 }
 
 fn device_cgroup_all(s: &mut Sandbox) {
+    need_v1("devices");
     s.spec.set(
         "linux.resources.devices",
         json!([{"allow": true, "access": "rwm"}]),
@@ -248,18 +253,19 @@ fn device_cgroup_all(s: &mut Sandbox) {
 }
 
 fn device_deny_one(s: &mut Sandbox) {
+    let (major, minor) = block_device();
     s.spec
         .push("linux.devices", json!({"path": "/dev/kmsg", "type": "c", "major": 1, "minor": 11, "fileMode": 0o666}))
-        .push("linux.devices", json!({"path": "/dev/loopy", "type": "b", "major": 7, "minor": 0, "fileMode": 0o666}))
+        .push("linux.devices", json!({"path": "/dev/disk", "type": "b", "major": major, "minor": minor, "fileMode": 0o666}))
         .set(
             "linux.resources.devices",
             json!([{"allow": true, "access": "rwm"}, {"allow": false, "type": "c", "major": 1, "minor": 11, "access": "rwm"}]),
         );
-    let report = s.inspect(&["openrw:/dev/kmsg", "open:/dev/loopy"]);
+    let report = s.inspect(&["openrw:/dev/kmsg", "open:/dev/disk"]);
     assert_eq!(
         (
             report.errno("openrw:/dev/kmsg"),
-            report.errno("open:/dev/loopy")
+            report.errno("open:/dev/disk")
         ),
         (EPERM, 0)
     );

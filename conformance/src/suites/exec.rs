@@ -297,14 +297,19 @@ fn cgroup_flag(s: &mut Sandbox) {
     s.start_waiting();
     let inner = s.cgroup("pids").join("inner");
     fs::create_dir(&inner).unwrap();
-    let report = s.exec_inspect(&["--cgroup", "pids:inner"], &[]);
+    let (flag, hierarchy) = if crate::limits::is_v2() {
+        ("inner", "0::")
+    } else {
+        ("pids:inner", ":pids:")
+    };
+    let report = s.exec_inspect(&["--cgroup", flag], &[]);
     let line = report
         .texts("cgroup")
         .into_iter()
-        .find(|line| line.contains(":pids:"))
+        .find(|line| line.contains(hierarchy))
         .unwrap_or_default()
         .to_owned();
-    assert!(line.ends_with(&format!("/{}/inner", s.id)), "{line}");
+    assert!(line.ends_with(&format!("/{}/inner", s.group())), "{line}");
     fs::remove_dir(&inner).unwrap();
     s.stop();
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 cases!("mounts":
-    usual_ones, bind_file, bind_directory, bind_makes_file, bind_makes_nested_directory, bind_ro, destination_relative, destination_unclean, destination_dot_dot, destination_symlink_inside, destination_symlink_absolute, destination_symlink_leaf, destination_is_the_root, proc_symlink_refused, sys_symlink_refused, order_is_kept, stacked, over_rootfs_file, mqueue, devpts, shm, sysfs_rw, proc_subset, proc_over_tmpfs_is_refused, inside_proc_is_refused, source_relative_to_bundle, source_symlink, many_mounts, label_chars_in_paths, cgroup_v1, cgroup_v1_rw_with_cgroupns, no_mounts_at_all, host_sees_nothing, overlay, dev_bind,
+    usual_ones, bind_file, bind_directory, bind_makes_file, bind_makes_nested_directory, bind_ro, destination_relative, destination_unclean, destination_dot_dot, destination_symlink_inside, destination_symlink_absolute, destination_symlink_leaf, destination_is_the_root, proc_symlink_refused, sys_symlink_refused, order_is_kept, stacked, over_rootfs_file, mqueue, devpts, shm, sysfs_rw, proc_subset, proc_over_tmpfs_is_refused, inside_proc_is_refused, source_relative_to_bundle, source_symlink, many_mounts, label_chars_in_paths, cgroup_v1, cgroup_v1_rw_with_cgroupns, cgroup_v2, cgroup_v2_rw, no_mounts_at_all, host_sees_nothing, overlay, dev_bind,
 );
 
 fn usual_ones(s: &mut Sandbox) {
@@ -326,6 +326,35 @@ fn cgroup_v1_rw_with_cgroupns(s: &mut Sandbox) {
     ]);
     assert_eq!(report.read("/sys/fs/cgroup/pids/cgroup.procs"), "1");
     assert_eq!(report.errno("mkdir:/sys/fs/cgroup/pids/inner"), 0);
+}
+
+fn cgroup_v2(s: &mut Sandbox) {
+    if !crate::limits::is_v2() {
+        skip("cgroup v1 is mounted");
+    }
+    s.spec.namespace("cgroup", None).mount(
+        "/sys/fs/cgroup",
+        "cgroup",
+        "cgroup",
+        &["nosuid", "noexec", "nodev", "relatime", "ro"],
+    );
+    let report = s.inspect(&["read:/sys/fs/cgroup/cgroup.procs", "mkdir:/sys/fs/cgroup/x"]);
+    assert_eq!(report.read("/sys/fs/cgroup/cgroup.procs"), "1");
+    assert_eq!(report.errno("mkdir:/sys/fs/cgroup/x"), EROFS);
+}
+
+fn cgroup_v2_rw(s: &mut Sandbox) {
+    if !crate::limits::is_v2() {
+        skip("cgroup v1 is mounted");
+    }
+    s.spec.namespace("cgroup", None).mount(
+        "/sys/fs/cgroup",
+        "cgroup",
+        "cgroup",
+        &["nosuid", "noexec", "nodev", "relatime"],
+    );
+    let report = s.inspect(&["mkdir:/sys/fs/cgroup/inner"]);
+    assert_eq!(report.errno("mkdir:/sys/fs/cgroup/inner"), 0);
 }
 
 fn no_mounts_at_all(s: &mut Sandbox) {

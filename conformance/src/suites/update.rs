@@ -1,10 +1,12 @@
 //! update: by flags, by file, on stdin.
-use super::cgroups::{limited, need};
-use crate::case::{cases, skip};
+use super::cgroups::limited;
+use crate::case::cases;
+use crate::limits::{
+    CPUS, MEMORY, PIDS, RESERVATION, SHARES, SWAP, is_v2, need, need_swap_limit, need_v1,
+};
 use crate::sandbox::{Container, Sandbox};
 use serde_json::json;
 use std::fs;
-use std::path::Path;
 
 cases!("update":
     by_flags, resources_on_stdin, resources_file, memory_up_and_down, cpu_values, cpuset_values, pids_value, unlimited,
@@ -15,6 +17,17 @@ cases!("update":
 fn update(s: &Container, flags: &[&str]) -> crate::runtime::Output {
     s.call(&[&["update"], flags, &[s.id.as_str()]].concat())
         .run()
+}
+
+/// The quota and the period, as both versions show them.
+#[track_caller]
+pub(super) fn expect_quota(s: &Container, quota: &str, period: &str) {
+    if is_v2() {
+        assert_eq!(s.cgroup_file("cpu", "cpu.max"), format!("{quota} {period}"));
+    } else {
+        assert_eq!(s.cgroup_file("cpu", "cpu.cfs_quota_us"), quota);
+        assert_eq!(s.cgroup_file("cpu", "cpu.cfs_period_us"), period);
+    }
 }
 
 fn by_flags(s: &mut Sandbox) {
@@ -35,13 +48,10 @@ fn by_flags(s: &mut Sandbox) {
         ],
     )
     .ok();
-    assert_eq!(s.cgroup_file("memory", "memory.limit_in_bytes"), "33554432");
-    assert_eq!(
-        s.cgroup_file("memory", "memory.soft_limit_in_bytes"),
-        "16777216"
-    );
-    assert_eq!(s.cgroup_file("pids", "pids.max"), "77");
-    assert_eq!(s.cgroup_file("cpu", "cpu.shares"), "222");
+    s.expect_limit(&MEMORY, 33_554_432);
+    s.expect_limit(&RESERVATION, 16_777_216);
+    s.expect_limit(&PIDS, 77);
+    s.expect_limits(&SHARES, "222", "31");
     s.stop();
 }
 
@@ -56,12 +66,9 @@ fn resources_on_stdin(s: &mut Sandbox) {
     ] {
         s.call(arguments).stdin(&text).run().ok();
     }
-    assert_eq!(
-        s.cgroup_file("memory", "memory.limit_in_bytes"),
-        (50 << 20).to_string()
-    );
-    assert_eq!(s.cgroup_file("cpu", "cpu.shares"), "99");
-    assert_eq!(s.cgroup_file("pids", "pids.max"), "55");
+    s.expect_limit(&MEMORY, 50 << 20);
+    s.expect_limits(&SHARES, "99", "17");
+    s.expect_limit(&PIDS, 55);
     s.stop();
 }
 
@@ -75,24 +82,21 @@ fn resources_file(s: &mut Sandbox) {
     )
     .unwrap();
     update(s, &["--resources", &path]).ok();
-    assert_eq!(s.cgroup_file("cpu", "cpu.cfs_quota_us"), "30000");
-    assert_eq!(s.cgroup_file("cpu", "cpu.cfs_period_us"), "60000");
+    expect_quota(s, "30000", "60000");
     s.stop();
 }
 
 fn memory_up_and_down(s: &mut Sandbox) {
-    need("memory");
-    if !Path::new("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes").exists() {
-        skip("no swap accounting");
-    }
+    need_swap_limit();
     limited(s, "memory", json!({"limit": 64 << 20, "swap": 64 << 20}));
     s.start_waiting();
     // The order of the two writes differs by direction.
     for size in [256_u64 << 20, 32 << 20] {
         let text = size.to_string();
         update(s, &["--memory", &text, "--memory-swap", &text]).ok();
-        assert_eq!(s.cgroup_file("memory", "memory.limit_in_bytes"), text);
-        assert_eq!(s.cgroup_file("memory", "memory.memsw.limit_in_bytes"), text);
+        s.expect_limit(&MEMORY, size);
+        // v2 counts swap alone.
+        s.expect_limits(&SWAP, &text, "0");
     }
     s.stop();
 }
@@ -101,9 +105,9 @@ fn cpu_values(s: &mut Sandbox) {
     need("cpu");
     s.start_waiting();
     update(s, &["--cpu-period", "100000", "--cpu-quota", "40000"]).ok();
-    assert_eq!(s.cgroup_file("cpu", "cpu.cfs_quota_us"), "40000");
+    expect_quota(s, "40000", "100000");
     update(s, &["--cpu-quota", "-1"]).ok();
-    assert_eq!(s.cgroup_file("cpu", "cpu.cfs_quota_us"), "-1");
+    expect_quota(s, if is_v2() { "max" } else { "-1" }, "100000");
     s.stop();
 }
 
@@ -111,7 +115,7 @@ fn cpuset_values(s: &mut Sandbox) {
     need("cpuset");
     s.start_waiting();
     update(s, &["--cpuset-cpus", "0", "--cpuset-mems", "0"]).ok();
-    assert_eq!(s.cgroup_file("cpuset", "cpuset.cpus"), "0");
+    s.expect_limit(&CPUS, 0);
     s.stop();
 }
 
@@ -119,9 +123,9 @@ fn pids_value(s: &mut Sandbox) {
     need("pids");
     s.start_waiting();
     update(s, &["--pids-limit", "10"]).ok();
-    assert_eq!(s.cgroup_file("pids", "pids.max"), "10");
+    s.expect_limit(&PIDS, 10);
     update(s, &["--pids-limit", "-1"]).ok();
-    assert_eq!(s.cgroup_file("pids", "pids.max"), "max");
+    s.expect_limit(&PIDS, "max");
     s.stop();
 }
 
@@ -130,12 +134,7 @@ fn unlimited(s: &mut Sandbox) {
     limited(s, "memory.limit", 64 << 20);
     s.start_waiting();
     update(s, &["--memory", "-1", "--memory-swap", "-1"]).ok();
-    assert!(
-        s.cgroup_file("memory", "memory.limit_in_bytes")
-            .parse::<u64>()
-            .unwrap()
-            > 1 << 60
-    );
+    s.expect_unlimited(&MEMORY);
     s.stop();
 }
 
@@ -145,10 +144,7 @@ fn bad_value_keeps_the_old(s: &mut Sandbox) {
     s.start_waiting();
     assert_eq!(update(s, &["--memory", "lots"]).code, 1);
     assert_eq!(update(s, &["--cpuset-cpus", "9999"]).code, 1);
-    assert_eq!(
-        s.cgroup_file("memory", "memory.limit_in_bytes"),
-        (64 << 20).to_string()
-    );
+    s.expect_limit(&MEMORY, 64 << 20);
     s.stop();
 }
 
@@ -192,14 +188,14 @@ fn ignored_kernel_memory(s: &mut Sandbox) {
 }
 
 fn blkio_weight_flag(s: &mut Sandbox) {
-    need("blkio");
+    need(if is_v2() { "io" } else { "blkio" });
     s.start_waiting();
     update(s, &["--blkio-weight", "200"]).ok();
     s.stop();
 }
 
 fn keeps_device_rules(s: &mut Sandbox) {
-    need("devices");
+    need_v1("devices");
     s.spec.set(
         "linux.resources.devices",
         json!([{"allow": false, "access": "rwm"}]),
@@ -215,7 +211,7 @@ fn of_a_created_one(s: &mut Sandbox) {
     need("pids");
     s.create();
     update(s, &["--pids-limit", "44"]).ok();
-    assert_eq!(s.cgroup_file("pids", "pids.max"), "44");
+    s.expect_limit(&PIDS, 44);
 }
 
 fn of_a_paused_one(s: &mut Sandbox) {

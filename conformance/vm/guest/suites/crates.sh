@@ -1,7 +1,11 @@
-# The crates' own tests that ask the kernel: single operations in throwaway user namespaces, system calls, cgroups.
+# The crates' own tests that ask the kernel: system calls, single operations in throwaway user namespaces, cgroups.
 status=0
-for test in sys-tare_sys runtime-tare_runtime cgroup-tare_cgroup cgroup-kernel cgroup-unified; do
-  echo "$test:"
-  "$PAYLOAD/bin/$test" --nocapture --test-threads=2 ${CASES:+"$CASES"} || status=1
-done
+run() { # PROGRAM FILTER
+  echo "$1 $2:"
+  "$PAYLOAD/bin/$1" --nocapture --test-threads=2 "$2" || status=1
+}
+run sys-tare_sys "$CASES"
+run runtime-tare_runtime "stage_tests::$CASES"
+run cgroup-kernel "$CASES"
+run cgroup-unified "$CASES"
 exit $status
