@@ -54,6 +54,7 @@ fn run_all(options: &Options, proof: &Path, chosen: &[Attack]) -> Result<Vec<Lin
                             runtime_name: &options.runtime_name,
                             starts: options.starts,
                             weaken,
+                            systemd: false,
                             limit: Duration::from_secs(60 + options.starts as u64 / 2),
                             keep: options.keep,
                         };

@@ -23,6 +23,8 @@ pub struct Job<'a> {
     pub runtime_name: &'a str,
     pub starts: usize,
     pub weaken: &'a str,
+    /// Whether systemd makes the groups.
+    pub systemd: bool,
     pub limit: Duration,
     pub keep: bool,
 }
@@ -80,6 +82,7 @@ fn run_all(options: &Options, chosen: &[Case]) -> Result<Vec<Line>, String> {
                         runtime_name: &options.runtime_name,
                         starts: 1,
                         weaken: "",
+                        systemd: options.systemd,
                         limit: CASE_LIMIT,
                         keep: options.keep,
                     };
@@ -196,7 +199,7 @@ impl Work {
             .arg(&self.template)
             .arg("--outcome")
             .arg(outcome)
-            .args(options.systemd.then_some("--systemd-cgroup"))
+            .args(job.systemd.then_some("--systemd-cgroup"))
             .env_clear()
             .env(
                 "PATH",

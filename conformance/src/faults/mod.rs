@@ -293,6 +293,7 @@ fn sandbox(options: &Options) -> Sandbox {
         outcome: PathBuf::new(),
         starts: 0,
         weaken: String::new(),
+        systemd: false,
     })
 }
 
