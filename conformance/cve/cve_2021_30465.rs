@@ -4,6 +4,8 @@ use super::flipper::Flipper;
 use super::watch::{Outside, some_started, start};
 use crate::case::harm;
 use crate::sandbox::Sandbox;
+use crate::suites::trace::under_strace;
+use crate::trace_paths::into_root;
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -14,6 +16,8 @@ super::attacks!(["CVE-2021-30465"];
     flipped_to_the_root without "in-root",
     files_below_a_flipped_directory without "in-root",
     climbing_links without "in-root",
+    no_path_leads_into_the_root without "in-root",
+    no_path_leads_into_the_root_of_an_exec without "",
 );
 
 /// A volume of two containers, in it a directory and a link that change places.
@@ -105,4 +109,69 @@ fn climbing_links(s: &mut Sandbox) {
     s.spec
         .mount("/volume/directory/m1", "tmpfs", "tmpfs", &["size=4k"]);
     race(s, &outside, &flipper, "/m1", 1);
+}
+
+/// All that a start does to a root: mounts of every kind, nodes, links, files, a terminal would only repeat them.
+fn busy(s: &mut Sandbox) {
+    let volume = s.path("volume");
+    fs::create_dir_all(&volume).unwrap();
+    let file = s.path("source-file");
+    fs::write(&file, "source").unwrap();
+    symlink("/var/data", s.rootfs.join("link")).unwrap();
+    s.spec
+        .bind(&volume, "/volume/deep/er", &["ro"])
+        .bind(&file, "/etc/new-file", &[])
+        .bind(&file, "/link/file", &["ro"])
+        .mount("/tmp", "tmpfs", "tmpfs", &["tmpcopyup", "ro"])
+        .mount("/dev/mqueue", "mqueue", "mqueue", &[])
+        .mount("/sys/fs/cgroup", "cgroup", "cgroup", &["ro"])
+        .mount("/tmp", "tmpfs", "tmpfs", &["remount", "nosuid"])
+        .set("process.cwd", "/made/by/start")
+        .set("root.readonly", true)
+        .set("linux.sysctl", json!({"net.ipv4.ip_forward": "1"}))
+        .set("linux.maskedPaths", json!(["/proc/kcore", "/etc/hosts", "/var/data"]))
+        .set("linux.readonlyPaths", json!(["/proc/sys", "/etc/group"]))
+        .push("linux.devices", json!({"path": "/dev/made/node", "type": "c", "major": 1, "minor": 3, "uid": 5}));
+}
+
+/// Ends the attack as successful if a path was walked where it could lead out.
+fn judge(s: &Sandbox, file: &str) {
+    let text = fs::read_to_string(file).unwrap();
+    assert!(text.contains("openat2("), "strace saw no start");
+    let problems = into_root(&text, &s.rootfs.to_string_lossy());
+    if let Some(first) = problems.first() {
+        harm(format!("{} of them, first {first}", problems.len()));
+    }
+}
+
+fn no_path_leads_into_the_root(s: &mut Sandbox) {
+    busy(s);
+    s.spec.args(&["/bin/true"]);
+    let file = s.path("strace");
+    let output = under_strace(s.run_call(&[]), &file).run();
+    judge(s, &file);
+    output.ok();
+}
+
+fn no_path_leads_into_the_root_of_an_exec(s: &mut Sandbox) {
+    // An exec opens nothing in the root before it is there. A start, judged alike, shows that strace would tell.
+    busy(s);
+    s.start_waiting();
+    let file = s.path("strace");
+    under_strace(s.exec_call(&["--cwd", "/volume"], &["/bin/true"]), &file)
+        .run()
+        .ok();
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains("setns("), "strace saw no exec");
+    let problems = into_root(&text, &s.rootfs.to_string_lossy());
+    assert!(problems.is_empty(), "{problems:#?}");
+    for verb in ["state", "ps", "kill"] {
+        let file = s.path(&format!("strace-{verb}"));
+        under_strace(s.call(&[verb, &s.id]), &file).run().ok();
+        let text = fs::read_to_string(&file).unwrap();
+        let problems = into_root(&text, &s.rootfs.to_string_lossy());
+        assert!(problems.is_empty(), "{verb}: {problems:#?}");
+    }
+    s.reap();
+    s.delete().ok();
 }

@@ -24,6 +24,7 @@ mod sandbox;
 mod spec;
 mod suites;
 mod trace;
+mod trace_paths;
 
 use std::process::ExitCode;
 

@@ -29,7 +29,7 @@ mod signals;
 mod streams;
 mod sysctl;
 pub mod terminal;
-mod trace;
+pub mod trace;
 mod update;
 
 pub fn all() -> Vec<Case> {

@@ -5,6 +5,7 @@ use crate::process;
 use crate::runtime::Call;
 use crate::sandbox::Sandbox;
 use crate::trace::compare;
+use crate::trace_paths::into_root;
 use serde_json::json;
 use std::time::Duration;
 
@@ -43,11 +44,13 @@ fn agrees(s: &mut Sandbox) {
     s.reap();
     s.delete().ok();
     let text = std::fs::read_to_string(&file).unwrap();
-    let problems = compare(&plan, &text);
+    let mut problems = compare(&plan, &text);
+    problems.extend(into_root(&text, &s.rootfs.to_string_lossy()));
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
-fn under_strace(mut call: Call, file: &str) -> Call {
+/// The same call as strace sees it, with all that it starts.
+pub fn under_strace(mut call: Call, file: &str) -> Call {
     let runtime = std::mem::replace(&mut call.program, "strace".into());
     let mut globals: Vec<std::ffi::OsString> = ["-f", "-s", "4096", "-o", file]
         .into_iter()
