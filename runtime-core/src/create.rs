@@ -77,6 +77,8 @@ impl Runtime {
     ) -> Result<Container, Error> {
         let prepared = self.prepare(id, bundle, &options, verb)?;
         let root = StateRoot::create(&self.root)?;
+        // For the removal, which needs some when there are no more.
+        let spare = root.reserve()?;
         let (dir, lock) = root.claim(id)?;
         // Kept before anything is made: with it `delete --force` finds what a killed `create` leaves.
         let result = dir
@@ -105,6 +107,7 @@ impl Runtime {
                 if crate::fault::keeps(crate::fault::Keep::State) {
                     return Err(error);
                 }
+                drop(spare);
                 // The first error is the one to tell; a directory that can't be removed shows in `list`.
                 let _ = dir.remove(lock);
                 Err(error)

@@ -2,18 +2,9 @@
 //!
 //! The hooks inside the container are steps of the plan, run by the child; these here run in the runtime's namespaces.
 use crate::error::Error;
-use crate::wait::{ExitStatus, wait_end};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::fd::AsFd;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use crate::helper::{self, Ended, Helper};
+use crate::wait::ExitStatus;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
-
-/// How much of a failing hook's output the error shows, in bytes.
-const OUTPUT_SHOWN: u64 = 1024;
 
 /// Runs a hook to its end.
 ///
@@ -38,109 +29,52 @@ pub(crate) fn run(
         return Err(fail("path must be absolute".to_owned()));
     }
     let timeout = match hook.timeout {
-        None => None,
-        Some(seconds) => match u64::try_from(seconds) {
-            Ok(0) | Err(_) => return Err(fail(format!("timeout must be above 0, not {seconds}"))),
-            Ok(seconds) => Some(Duration::from_secs(seconds)),
-        },
+        None => 0,
+        Some(seconds) if seconds <= 0 => {
+            return Err(fail(format!("timeout must be above 0, not {seconds}")));
+        }
+        Some(seconds) => u32::try_from(seconds).unwrap_or(u32::MAX),
     };
     let document = serde_json::to_vec(state).map_err(|error| fail(error.to_string()))?;
-    let stdin = memory_file(&document).map_err(|error| fail(format!("stdin: {error}")))?;
-    let mut output = memory_file(&[]).map_err(|error| fail(format!("output: {error}")))?;
-    let mut command = Command::new(&hook.path);
-    if let Some((first, rest)) = hook.args.split_first() {
-        command.arg0(first).args(rest);
-    }
-    command.env_clear().stdin(Stdio::from(stdin));
-    for pair in &hook.env {
-        if let Some((name, value)) = pair.split_once('=').filter(|(name, _)| !name.is_empty()) {
-            command.env(name, value);
-        }
-    }
-    let shared = |file: &File| file.try_clone().map(Stdio::from);
-    let spawned = shared(&output).and_then(|out| {
-        command.stdout(out).stderr(shared(&output)?);
-        command.spawn()
-    });
-    // std keeps the reason in its own words; the errno's name is clearer and matches no caller's pattern.
-    let child = spawned.map_err(|error| {
-        let errno = error.raw_os_error().map(tare_sys::Errno::new);
-        fail(match errno {
-            Some(tare_sys::Errno::ENOENT) => {
-                format!("missing: {}, or the interpreter it names", hook.path)
-            }
-            Some(errno) => format!("can't be executed: {errno}"),
-            None => format!("can't be executed: {error}"),
+    let helper = Helper {
+        path: &hook.path,
+        args: &hook.args,
+        env: &hook.env,
+        input: &document,
+        timeout,
+    };
+    // The errno's name matches no caller's pattern; a missing hook must not be taken for a missing program.
+    let (ended, output) = helper::run(&helper).map_err(|error| {
+        fail(match error {
+            Error::Missing { path, .. } => format!("missing: {}", path.display()),
+            Error::System { errno, .. } => format!("can't be executed: {errno}"),
+            other => other.report(),
         })
     })?;
-    match finish(child, timeout) {
-        Ok(ExitStatus::Exited(0)) => Ok(()),
-        Ok(ExitStatus::Exited(status)) => {
-            Err(fail(format!("exit status {status}{}", tail(&mut output))))
+    let output = if output.is_empty() {
+        output
+    } else {
+        format!(", output: {output}")
+    };
+    match ended {
+        Ended::As(ExitStatus::Exited(0)) => Ok(()),
+        Ended::As(ExitStatus::Exited(127)) if output.is_empty() => Err(fail(
+            "exit status 127: missing, or its interpreter is".to_owned(),
+        )),
+        Ended::As(ExitStatus::Exited(status)) => Err(fail(format!("exit status {status}{output}"))),
+        Ended::As(ExitStatus::Signaled(signal)) => {
+            Err(fail(format!("killed by signal {signal}{output}")))
         }
-        Ok(ExitStatus::Signaled(signal)) => Err(fail(format!(
-            "killed by signal {signal}{}",
-            tail(&mut output)
+        Ended::Late => Err(fail(format!(
+            "took longer than its timeout of {timeout} s and was killed{output}"
         ))),
-        Err(why) => Err(fail(format!("{why}{}", tail(&mut output)))),
-    }
-}
-
-fn finish(mut child: Child, timeout: Option<Duration>) -> Result<ExitStatus, String> {
-    if let (Some(limit), Some(pid)) = (timeout, Pid::from_raw(child.id().cast_signed())) {
-        // The child isn't reaped yet, so the pid is still its own.
-        let ended = pidfd_open(pid, PidfdFlags::empty())
-            .map_err(|errno| crate::Errno::new(errno.raw_os_error()).to_string())
-            .and_then(|pidfd| {
-                let ended = wait_end(pidfd.as_fd(), limit).map_err(|error| error.report())?;
-                if !ended {
-                    // It may have ended this moment: no error then.
-                    let _ = pidfd_send_signal(&pidfd, Signal::KILL);
-                }
-                Ok(ended)
-            });
-        if !ended? {
-            let _ = child.wait();
-            return Err(format!(
-                "took longer than its timeout of {} s and was killed",
-                limit.as_secs()
-            ));
-        }
-    }
-    let status = child
-        .wait()
-        .map_err(|error| format!("can't be waited for: {error}"))?;
-    Ok(match (status.code(), status.signal()) {
-        (Some(code), _) => ExitStatus::Exited(code),
-        (None, signal) => ExitStatus::Signaled(signal.unwrap_or_default()),
-    })
-}
-
-/// A file without a name: no pipe that fills up, no thread that must empty it.
-fn memory_file(content: &[u8]) -> std::io::Result<File> {
-    let fd = rustix::fs::memfd_create("hook", rustix::fs::MemfdFlags::CLOEXEC)?;
-    let mut file = File::from(fd);
-    file.write_all(content)?;
-    file.rewind()?;
-    Ok(file)
-}
-
-fn tail(output: &mut File) -> String {
-    let mut bytes = Vec::new();
-    let length = output.seek(SeekFrom::End(0)).unwrap_or(0);
-    let read = output
-        .seek(SeekFrom::Start(length.saturating_sub(OUTPUT_SHOWN)))
-        .and_then(|_| output.read_to_end(&mut bytes));
-    let text = String::from_utf8_lossy(&bytes);
-    match (read, text.trim()) {
-        (Err(_), _) | (_, "") => String::new(),
-        (Ok(_), text) => format!(", output: {text}"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn hook(script: &str, timeout: Option<i64>) -> tare_oci::Hook {
         tare_oci::Hook {

@@ -1,8 +1,9 @@
 //! The id maps of a child's new user namespace, written from outside: by write(2) or by newuidmap(1) and newgidmap(1).
 use crate::error::Error;
+use crate::helper::{self, Ended, Helper};
 use crate::plan::ir::{Extent, MapWriter};
+use crate::wait::ExitStatus;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
 /// gid map and setgroups first: `deny` must come before the gid map (user_namespaces(7)).
 pub(crate) fn write(
@@ -41,32 +42,35 @@ fn put(pid: i32, file: &str, text: &str) -> Result<(), Error> {
 }
 
 fn help(program: &str, pid: i32, extents: &[Extent]) -> Result<(), Error> {
-    let mut command = Command::new(program);
-    command
-        .arg(pid.to_string())
-        .env_clear()
-        .stdin(Stdio::null());
-    for e in extents {
-        command.args([
-            e.inside.to_string(),
-            e.outside.to_string(),
-            e.size.to_string(),
-        ]);
+    let numbers = extents
+        .iter()
+        .flat_map(|extent| [extent.inside, extent.outside, extent.size]);
+    let mut args = vec![program.to_owned(), pid.to_string()];
+    args.extend(numbers.map(|number| number.to_string()));
+    let (ended, output) = helper::run(&Helper {
+        path: program,
+        args: &args,
+        env: &[],
+        input: &[],
+        timeout: 0,
+    })?;
+    match ended {
+        Ended::As(ExitStatus::Exited(0)) => Ok(()),
+        ended => Err(Error::Unsupported {
+            what: format!("map ids by {program}"),
+            why: format!(
+                "{output} ({}){}",
+                words(&ended),
+                crate::outside::helper_advice(program, &output)
+            ),
+        }),
     }
-    let output = command
-        .output()
-        .map_err(|error| Error::path("run", program.as_ref(), &error))?;
-    if output.status.success() {
-        return Ok(());
+}
+
+fn words(ended: &Ended) -> String {
+    match ended {
+        Ended::As(ExitStatus::Exited(status)) => format!("exit status {status}"),
+        Ended::As(ExitStatus::Signaled(signal)) => format!("killed by signal {signal}"),
+        Ended::Late => "too late".to_owned(),
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(Error::Unsupported {
-        what: format!("map ids by {program}"),
-        why: format!(
-            "{} ({}){}",
-            said.trim(),
-            output.status,
-            crate::outside::helper_advice(program, &said)
-        ),
-    })
 }

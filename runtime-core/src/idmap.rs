@@ -48,6 +48,6 @@ pub(crate) fn user_namespace(uids: &[Extent], gids: &[Extent]) -> Result<OwnedFd
         .map_err(|errno| Error::path("open", Path::new(&path), errno))
     });
     let _ = rustix::process::pidfd_send_signal(&child.pidfd, rustix::process::Signal::KILL);
-    crate::wait::wait_child(child.pidfd.as_fd())?;
+    let _ = crate::wait::wait_child(child.pidfd.as_fd());
     result
 }

@@ -42,6 +42,7 @@ mod failure;
 #[cfg(feature = "proof")]
 pub mod fault;
 mod features;
+mod helper;
 mod hint;
 mod hook;
 mod id_maps;

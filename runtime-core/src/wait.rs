@@ -16,6 +16,14 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
+    /// From a status as wait(2) has it.
+    pub(crate) fn of_wait(status: u32) -> ExitStatus {
+        match status & 0x7f {
+            0 => ExitStatus::Exited((status >> 8 & 0xff) as i32),
+            signal => ExitStatus::Signaled(signal as i32),
+        }
+    }
+
     /// As a shell tells it: the status, or 128 plus the signal.
     pub fn code(self) -> i32 {
         match self {
@@ -38,8 +46,20 @@ pub(crate) fn wait_child(pidfd: BorrowedFd<'_>) -> Result<ExitStatus, Error> {
                 });
             }
             Ok(None) | Err(Errno::INTR) => {}
+            // The embedding process ignores SIGCHLD, or another of its threads reaps whatever ends.
+            Err(Errno::CHILD) => return reaped_elsewhere(pidfd),
             Err(errno) => return Err(Error::system("wait for the process", errno)),
         }
+    }
+}
+
+fn reaped_elsewhere(pidfd: BorrowedFd<'_>) -> Result<ExitStatus, Error> {
+    match tare_sys::process::ended(crate::spawn::number(pidfd)) {
+        Some(status) => Ok(ExitStatus::of_wait(status.cast_unsigned())),
+        None => Err(Error::Unsupported {
+            what: "tell how the process ended".to_owned(),
+            why: "it is no child of this process, or somebody else in it has waited for it (SIGCHLD ignored, or waitpid(-1)) and the kernel, before Linux 6.15, keeps no status".to_owned(),
+        }),
     }
 }
 
@@ -60,6 +80,36 @@ pub(crate) fn wait_end(pidfd: BorrowedFd<'_>, limit: Duration) -> Result<bool, E
             Ok(_) => return Ok(true),
             Err(Errno::INTR) => {}
             Err(errno) => return Err(Error::system("poll a pidfd", errno)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn a_status_that_somebody_else_took_is_told_where_the_kernel_keeps_it() {
+        for (script, ended) in [
+            ("exit 7", ExitStatus::Exited(7)),
+            ("kill -9 $$", ExitStatus::Signaled(9)),
+        ] {
+            let mut child = std::process::Command::new("/bin/sh")
+                .args(["-c", script])
+                .spawn()
+                .unwrap();
+            let pid = Pid::from_raw(child.id().cast_signed()).unwrap();
+            let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+            child.wait().unwrap();
+            match wait_child(pidfd.as_fd()) {
+                Ok(status) => assert_eq!(status, ended),
+                Err(error) => assert!(
+                    error.to_string().contains("somebody else in it has waited"),
+                    "{error}"
+                ),
+            }
         }
     }
 }

@@ -161,35 +161,7 @@ fn errno_text(errno: Errno, path: &str) -> String {
 
 /// `EBUSY` and so on; a rare one is `errno N`.
 pub(crate) fn errno_name(errno: Errno) -> String {
-    let name = match errno {
-        Errno::ACCESS => "EACCES",
-        Errno::AGAIN => "EAGAIN",
-        Errno::BADF => "EBADF",
-        Errno::BUSY => "EBUSY",
-        Errno::CONNREFUSED => "ECONNREFUSED",
-        Errno::EXIST => "EEXIST",
-        Errno::INVAL => "EINVAL",
-        Errno::IO => "EIO",
-        Errno::ISDIR => "EISDIR",
-        Errno::LOOP => "ELOOP",
-        Errno::NAMETOOLONG => "ENAMETOOLONG",
-        Errno::NODEV => "ENODEV",
-        Errno::NOENT => "ENOENT",
-        Errno::NOMEM => "ENOMEM",
-        Errno::NOSPC => "ENOSPC",
-        Errno::NOSYS => "ENOSYS",
-        Errno::NOTDIR => "ENOTDIR",
-        Errno::NOTEMPTY => "ENOTEMPTY",
-        Errno::NOTSUP => "EOPNOTSUPP",
-        Errno::NXIO => "ENXIO",
-        Errno::PERM => "EPERM",
-        Errno::RANGE => "ERANGE",
-        Errno::ROFS => "EROFS",
-        Errno::SRCH => "ESRCH",
-        Errno::TOOBIG => "E2BIG",
-        other => return format!("errno {}", other.raw_os_error()),
-    };
-    name.to_string()
+    tare_sys::Errno::new(errno.raw_os_error()).to_string()
 }
 
 #[cfg(test)]

@@ -61,7 +61,10 @@ impl StateRoot {
         check_id(id)?;
         let exists = || Error::Exists { id: id.to_owned() };
         for _ in 0..CLAIM_TRIES {
+            // Short of descriptors it has to fail before there is a directory, not after.
+            let reserved = self.reserve()?;
             self.make(id)?;
+            drop(reserved);
             let dir = match self.dir(id) {
                 // A `delete` was at its end.
                 Err(Error::NotFound { .. }) if !self.is_something_else(id) => continue,
@@ -89,6 +92,16 @@ impl StateRoot {
             }
         }
         Err(exists())
+    }
+
+    /// Descriptors to let go of when they are needed: as many as a [`StateDir`] and its lock are, or its removal takes.
+    pub(crate) fn reserve(&self) -> Result<[OwnedFd; 3], Error> {
+        let one = || {
+            self.fd
+                .try_clone()
+                .map_err(|error| Error::system("reserve descriptors", &error))
+        };
+        Ok([one()?, one()?, one()?])
     }
 
     /// Removes a directory without a container that nobody works on: what a killed call left.

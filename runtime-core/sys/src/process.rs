@@ -184,3 +184,22 @@ pub fn now_ns() -> u64 {
 pub fn take_fd(pidfd: Fd, number: i32) -> Result<Fd> {
     call!(__NR_pidfd_getfd, pidfd.reg(), number, 0).map(Fd::of)
 }
+
+/// PIDFD_GET_INFO: how a process ended that somebody else has waited for, as wait(2) tells it; `None` where the kernel (before
+/// 6.15) does not keep it, or the process lives.
+pub fn ended(pidfd: Fd) -> Option<i32> {
+    const PIDFD_GET_INFO: u32 = 0xc040_ff0b;
+    const PIDFD_INFO_EXIT: u64 = 1 << 3;
+    // struct pidfd_info of 64 bytes: the mask is its first word, the exit code its last.
+    let mut info = [0u64; 8];
+    info[0] = PIDFD_INFO_EXIT;
+    call!(__NR_ioctl, pidfd.reg(), PIDFD_GET_INFO, info.as_mut_ptr()).ok()?;
+    (info[0] & PIDFD_INFO_EXIT != 0).then_some((info[7] >> EXIT_CODE_SHIFT) as u32 as i32)
+}
+
+/// The exit code is the last of the structure's 32-bit words.
+const EXIT_CODE_SHIFT: u32 = if cfg!(target_endian = "little") {
+    32
+} else {
+    0
+};
