@@ -2,7 +2,7 @@
 
 use crate::args::Options;
 use crate::world::World;
-use crate::{hang, process, processes, races, threads};
+use crate::{hang, host, process, processes, races, threads};
 use rustix::process::Signal;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, ExitCode};
@@ -22,6 +22,13 @@ fn all() -> Vec<(&'static str, Run)> {
         ("races-on-one-container", races::all_verbs),
         ("races-for-one-id", races::one_id),
         ("killed-stays-killed", races::killed_stays_killed),
+        ("foreign-children", host::foreign_children),
+        ("signals-everywhere", host::lifecycle),
+        ("children-ignored", host::lifecycle),
+        ("children-reaped-by-a-handler", host::lifecycle),
+        ("children-reaped-by-a-thread", host::reaping_thread),
+        ("other-directories", host::other_directories),
+        ("few-descriptors", host::few_descriptors),
     ]
 }
 
@@ -58,7 +65,10 @@ fn run_apart(name: &str, options: &Options) -> Option<i32> {
     options.directory =
         std::env::temp_dir().join(format!("tare-many-{}-{name}", std::process::id()));
     let program = std::env::current_exe().expect("own path is known");
-    let mut child = Command::new(program)
+    // `env` becomes the program, so the pid is the case's.
+    let mut child = Command::new("/usr/bin/env")
+        .args(host::surroundings(name))
+        .arg(program)
         .args(["--case", name])
         .args(options.words())
         .stdin(std::process::Stdio::null())

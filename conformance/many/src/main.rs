@@ -11,6 +11,7 @@ mod bundle;
 mod case;
 mod console;
 mod hang;
+mod host;
 mod outcome;
 #[path = "../../src/process.rs"]
 #[allow(

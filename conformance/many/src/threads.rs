@@ -30,8 +30,12 @@ const PHASES: [(&str, Step); 6] = [
 ];
 
 pub fn run(world: &World) -> Result<(), String> {
+    run_some(world, world.options.count, world.options.workers)
+}
+
+/// The same with other numbers.
+pub fn run_some(world: &World, count: usize, workers: usize) -> Result<(), String> {
     let runtime = world.runtime();
-    let (count, workers) = (world.options.count, world.options.workers);
     let mut held: Vec<Vec<Held>> = (0..workers)
         .map(|worker| {
             let numbers = (worker..count).step_by(workers);
@@ -82,10 +86,10 @@ pub fn run(world: &World) -> Result<(), String> {
         };
         listed(&runtime, count, expected)?;
         if phase == "create" {
-            tell_figures(world, &runtime, &before)?;
+            tell_figures(world, &runtime, count, &before)?;
         }
     }
-    poststop_ran(world)
+    poststop_ran(world, count)
 }
 
 /// All are listed, whole and with this status; None: none is listed.
@@ -217,8 +221,8 @@ pub fn null_stdio() -> Result<Stdio, String> {
     })
 }
 
-fn poststop_ran(world: &World) -> Result<(), String> {
-    for number in (0..world.options.count).filter(|n| bundle::kind(*n) == Kind::Hooks) {
+fn poststop_ran(world: &World, count: usize) -> Result<(), String> {
+    for number in (0..count).filter(|n| bundle::kind(*n) == Kind::Hooks) {
         for kind in bundle::HOOKS {
             let file = bundle::hook_file(world, number, kind);
             if !file.exists() {
@@ -245,7 +249,12 @@ fn resident(pid: &str) -> u64 {
     field("Rss:")
 }
 
-fn tell_figures(world: &World, runtime: &Runtime, before: &(usize, u64)) -> Result<(), String> {
+fn tell_figures(
+    world: &World,
+    runtime: &Runtime,
+    count: usize,
+    before: &(usize, u64),
+) -> Result<(), String> {
     let (descriptors, own) = figures();
     let listing = runtime.list().map_err(|error| error.report())?;
     let mut inits: Vec<u64> = listing
@@ -254,7 +263,7 @@ fn tell_figures(world: &World, runtime: &Runtime, before: &(usize, u64)) -> Resu
         .filter_map(|container| Some(resident(&container.pid()?.as_raw_nonzero().to_string())))
         .collect();
     inits.sort_unstable();
-    let kernel: Vec<u64> = (0..world.options.count)
+    let kernel: Vec<u64> = (0..count)
         .filter_map(|number| {
             let group = format!("/sys/fs/cgroup/memory/{}", world.id(number));
             let text =
@@ -262,7 +271,7 @@ fn tell_figures(world: &World, runtime: &Runtime, before: &(usize, u64)) -> Resu
             text.trim().parse().ok()
         })
         .collect();
-    let count = world.options.count as f64;
+    let count = count as f64;
     println!(
         "  while all wait for start: init resident {} KiB at the median, {} at most; kernel memory charged {:.0} KiB each; \
          this process holds {:.2} descriptors and {:.1} KiB more for each",
