@@ -109,7 +109,7 @@ impl Container {
         let observed = Observed {
             has_pid,
             alive,
-            has_start_fifo: alive && self.dir.has_start_fifo(),
+            has_start_fifo: alive && self.dir.has_start_fifo()?,
             locked: !has_pid && self.dir.is_locked()?,
             frozen: alive && tare_cgroup::Cgroup::open(record.cgroup()).frozen()?,
         };
@@ -206,7 +206,7 @@ fn read_record(dir: &StateDir) -> Result<Option<Record>, Error> {
         if let Some(record) = dir.read()? {
             return Ok(Some(record));
         }
-        if !dir.has_config() {
+        if !dir.has_config()? {
             // `create` has yet to begin, or `delete` is at its end.
             return Err(Error::NotFound {
                 id: dir.id().to_owned(),

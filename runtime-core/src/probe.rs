@@ -45,7 +45,7 @@ pub(crate) fn facts(spec: &Spec) -> Result<HostFacts, Error> {
         no_new_privileges: rustix::thread::no_new_privs().unwrap_or(false),
         filtered: rustix::thread::secure_computing_mode()
             .is_ok_and(|mode| mode == rustix::thread::SecureComputingMode::Filter),
-        namespaces: namespaces(),
+        namespaces: namespaces()?,
         cgroup: tare_cgroup::Layout::detect()?,
         apparmor: labels && read("/sys/module/apparmor/parameters/enabled").starts_with('Y'),
         selinux: labels && Path::new("/sys/fs/selinux/enforce").exists(),
@@ -111,7 +111,7 @@ fn own_ids(file: &str, initial: bool) -> Vec<Extent> {
     text.lines().filter_map(extent).collect()
 }
 
-fn namespaces() -> Namespaces {
+fn namespaces() -> Result<Namespaces, Error> {
     // Present in every kernel that has what else is needed (openat2, Linux 5.6), unless configured out.
     let files = [
         (Namespaces::USER, c"/proc/self/ns/user"),
@@ -125,11 +125,16 @@ fn namespaces() -> Namespaces {
     ];
     let mut all = Namespaces::default();
     for (kind, file) in files {
-        if tare_sys::path::stat_at(Fd::CWD, file, tare_sys::path::flags::SYMLINK_NOFOLLOW).is_ok() {
-            all = all.with(kind);
+        match tare_sys::path::stat_at(Fd::CWD, file, tare_sys::path::flags::SYMLINK_NOFOLLOW) {
+            Ok(_) => all = all.with(kind),
+            Err(tare_sys::Errno::ENOENT) => {}
+            Err(errno) => {
+                let path = file.to_string_lossy().into_owned();
+                return Err(Error::path("stat", Path::new(&path), errno));
+            }
         }
     }
-    all
+    Ok(all)
 }
 
 fn seccomp_flags(asked: bool) -> u32 {

@@ -129,12 +129,12 @@ impl StateDir {
 
     /// Whether there is a container in it: `create` keeps the configuration first, `delete` removes the record last, and what
     /// has neither is a directory that one of the two has just made, or is about to remove.
-    pub(crate) fn is_inhabited(&self) -> bool {
-        self.has_config() || self.has(STATE_FILE)
+    pub(crate) fn is_inhabited(&self) -> Result<bool, Error> {
+        Ok(self.has_config()? || self.has(STATE_FILE)?)
     }
 
     /// Whether `create` has kept the configuration.
-    pub(crate) fn has_config(&self) -> bool {
+    pub(crate) fn has_config(&self) -> Result<bool, Error> {
         self.has(CONFIG_FILE)
     }
 
@@ -190,10 +190,14 @@ impl StateDir {
     }
 
     /// The noted first process: pid and start time.
-    pub(crate) fn noted_init(&self) -> Option<(i32, u64)> {
-        let target = rustix::fs::readlinkat(&self.fd, INIT_LINK, Vec::new()).ok()?;
-        let (pid, start) = target.to_str().ok()?.split_once(':')?;
-        Some((pid.parse().ok()?, start.parse().ok()?))
+    pub(crate) fn noted_init(&self) -> Result<Option<(i32, u64)>, Error> {
+        let target = match rustix::fs::readlinkat(&self.fd, INIT_LINK, Vec::new()) {
+            Ok(target) => target,
+            Err(Errno::NOENT | Errno::INVAL) => return Ok(None),
+            Err(errno) => return Err(Error::path("read", &self.path.join(INIT_LINK), errno)),
+        };
+        let words = target.to_str().ok().and_then(|text| text.split_once(':'));
+        Ok(words.and_then(|(pid, start)| Some((pid.parse().ok()?, start.parse().ok()?))))
     }
 
     /// When `config.json` was written, since the epoch; `None` where it is absent.
@@ -209,12 +213,16 @@ impl StateDir {
     }
 
     /// Whether the container waits for `start`.
-    pub(crate) fn has_start_fifo(&self) -> bool {
+    pub(crate) fn has_start_fifo(&self) -> Result<bool, Error> {
         self.has(EXEC_FIFO)
     }
 
-    fn has(&self, name: &str) -> bool {
-        rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    fn has(&self, name: &str) -> Result<bool, Error> {
+        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(Error::path("stat", &self.path.join(name), errno)),
+        }
     }
 
     /// User id of the directory's owner.

@@ -116,7 +116,7 @@ pub(crate) fn wreck(
 
 /// Kills the process that a `create` noted and waits for its end.
 pub(crate) fn end_noted(dir: &StateDir) -> Result<(), Error> {
-    let Some((pid, start)) = dir.noted_init() else {
+    let Some((pid, start)) = dir.noted_init()? else {
         return Ok(());
     };
     let Some(pidfd) = procfs::open(pid, start)? else {

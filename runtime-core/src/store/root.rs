@@ -59,6 +59,18 @@ impl StateRoot {
     /// in which a killed `create` or `delete` leaves an id that can't be used, or one that another call takes for half a container.
     pub(crate) fn claim(&self, id: &str) -> Result<(StateDir, Lock), Error> {
         check_id(id)?;
+        let claimed = self.claim_one(id);
+        if !matches!(
+            claimed,
+            Ok(_) | Err(Error::Exists { .. } | Error::InvalidId { .. })
+        ) {
+            // An empty one is nobody's; whoever is about to claim it makes it again.
+            let _ = rustix::fs::unlinkat(&self.fd, id, AtFlags::REMOVEDIR);
+        }
+        claimed
+    }
+
+    fn claim_one(&self, id: &str) -> Result<(StateDir, Lock), Error> {
         let exists = || Error::Exists { id: id.to_owned() };
         for _ in 0..CLAIM_TRIES {
             // Short of descriptors it has to fail before there is a directory, not after.
@@ -71,15 +83,14 @@ impl StateRoot {
                 Err(Error::NotFound { .. }) => return Err(exists()),
                 other => other?,
             };
-            if dir.is_inhabited() {
+            if dir.is_inhabited()? {
                 return Err(exists());
             }
             match dir.lock_now() {
-                Ok(Some(lock)) if dir.is_inhabited() => {
-                    drop(lock);
-                    return Err(exists());
-                }
                 Ok(Some(lock)) => {
+                    if dir.is_inhabited()? {
+                        return Err(exists());
+                    }
                     // The umask may have taken bits away: others must be able to pass through to the notify socket.
                     rustix::fs::fchmod(&dir.fd, Mode::from_raw_mode(0o711))
                         .map_err(|errno| Error::path("set the mode of", &dir.path, errno))?;
@@ -108,7 +119,7 @@ impl StateRoot {
     pub(crate) fn remove_uninhabited(&self, id: &str) -> Result<(), Error> {
         let dir = self.dir(id)?;
         match dir.lock_now()? {
-            Some(lock) if !dir.is_inhabited() => dir.remove(lock),
+            Some(lock) if !dir.is_inhabited()? => dir.remove(lock),
             _ => Ok(()),
         }
     }

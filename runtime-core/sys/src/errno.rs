@@ -42,6 +42,10 @@ names! {
     ENETDOWN = "network is down", ECONNRESET = "connection reset by peer", ETIMEDOUT = "connection timed out",
     ECONNREFUSED = "connection refused", EALREADY = "operation already in progress", ESTALE = "stale file handle",
     EDQUOT = "disk quota exceeded", ECANCELED = "operation canceled", EKEYREJECTED = "key was rejected by service",
+    ENOLCK = "no locks available", ENOBUFS = "no buffer space available", ENOTCONN = "transport endpoint is not connected",
+    EISCONN = "transport endpoint is already connected", EADDRNOTAVAIL = "cannot assign requested address",
+    ENETUNREACH = "network is unreachable", EBADMSG = "bad message", ENOTSOCK = "socket operation on non-socket",
+    ENOPROTOOPT = "protocol not available", ENOKEY = "required key not available", EKEYREVOKED = "key has been revoked",
     EAFNOSUPPORT = "address family not supported by protocol", EMSGSIZE = "message too long",
 }
 
