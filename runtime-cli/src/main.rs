@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         }
     };
     #[cfg(feature = "proof")]
-    let before = proof::Descriptors::now();
+    let before = proof::Descriptors::at_begin();
     let result = match parsed {
         Ok(Invocation::Help(None)) => print(&help::whole(&program)),
         Ok(Invocation::Help(Some(command))) => print(&help::command(&program, command)),
@@ -80,7 +80,7 @@ fn main() -> ExitCode {
         }
     };
     #[cfg(feature = "proof")]
-    let status = before.judge(status);
+    let status = before.map_or(status, |before| before.judge(status));
     ExitCode::from(status)
 }
 

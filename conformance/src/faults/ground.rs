@@ -123,7 +123,18 @@ impl Ground {
     }
 
     pub fn delete_by_force(&self) -> Output {
-        self.call(&["delete", "--force", &self.sandbox.id]).run()
+        let running = self.call(&["delete", "--force", &self.sandbox.id]).spawn();
+        let own = running.pid();
+        // Init ends when all others of its pid namespace have been collected, and some of them are our children.
+        process::eventually(Duration::from_secs(20), || {
+            for pid in children().difference(&self.known.borrow()) {
+                if *pid != own {
+                    process::reap(*pid, Duration::ZERO);
+                }
+            }
+            process::state(own).is_none_or(|state| state == 'Z')
+        });
+        running.finish(Duration::from_secs(1))
     }
 
     /// What `state` says, or what it complains of.
@@ -167,6 +178,20 @@ impl Ground {
     pub fn cgroups(&self) -> Vec<PathBuf> {
         let there = self.groups.iter().filter(|path| path.exists());
         there.cloned().collect()
+    }
+
+    /// Collects our new children; those that do not end are told.
+    pub fn attend_end(&self) {
+        let known = self.known.borrow();
+        let ended = process::eventually(Duration::from_secs(5), || {
+            super::left::reap_new(&known);
+            children().is_subset(&known)
+        });
+        let stay: Vec<String> = children()
+            .difference(&known)
+            .map(|pid| process::describe(*pid))
+            .collect();
+        assert!(ended, "processes stay: {}", stay.join("; "));
     }
 
     pub fn remove_cgroups(&self) {

@@ -9,6 +9,7 @@ mod ground;
 mod left;
 mod plans;
 mod sweep;
+mod syscalls;
 mod systemd;
 
 use crate::args::CaseOptions;
@@ -122,7 +123,9 @@ fn parts() -> Vec<String> {
     let own = ["plain/proof".to_owned()];
     let lanes =
         plans.flat_map(|plan| ["child", "host"].map(|lane| format!("{}/{lane}", plan.name)));
-    own.into_iter().chain(lanes).collect()
+    let calls = syscalls::VERBS.iter();
+    let calls = calls.map(|(verb, _)| format!("syscalls/{verb}"));
+    own.into_iter().chain(lanes).chain(calls).collect()
 }
 
 /// Runs the parts, several at once; whether all was well.
@@ -249,17 +252,24 @@ fn spawn_part(
 fn run_part(options: &Options, part: &str) -> ExitCode {
     set_child_subreaper(Some(getpid())).expect("prctl(PR_SET_CHILD_SUBREAPER) always works");
     case::remember_messages();
-    let (name, lane) = part.split_once('/').unwrap_or((part, "child"));
-    let plan = plans::ALL.iter().find(|plan| plan.name == name);
+    let (name, rest) = part.split_once('/').unwrap_or((part, ""));
+    let plan_name = if name == "syscalls" { "plain" } else { name };
+    let plan = plans::ALL.iter().find(|plan| plan.name == plan_name);
     let plan = plan.expect("the parent knows the plans");
-    let lane = match lane {
-        "child" => Some(Lane::Child),
-        "host" => Some(Lane::Host),
-        _ => None,
-    };
     let done = std::panic::catch_unwind(|| {
         let mut ground = Ground::new(sandbox(options), plan);
-        sweep_lane(options, part, &mut ground, lane);
+        let mut tell = |fault: &str, result: Result<(), String>| match result {
+            Ok(()) => println!("ok {part} {fault}"),
+            Err(message) => println!("FAIL {part} {fault}: {}", message.replace('\n', " ")),
+        };
+        ground.forget();
+        match (name, rest) {
+            ("syscalls", verb) => call_sweep(options, &mut ground, verb, &mut tell),
+            (_, "child") => lane_sweep(options, &mut ground, Some(Lane::Child), &mut tell),
+            (_, "host") => lane_sweep(options, &mut ground, Some(Lane::Host), &mut tell),
+            _ => lane_sweep(options, &mut ground, None, &mut tell),
+        }
+        process::reap_all();
         drop(ground);
         let left = leaks::find(&watch(options));
         assert!(left.is_empty(), "left at the end: {}", left.join("; "));
@@ -297,8 +307,9 @@ fn sandbox(options: &Options) -> Sandbox {
     })
 }
 
-fn sweep_lane(options: &Options, part: &str, ground: &mut Ground, lane: Option<Lane>) {
-    ground.forget();
+type Tell<'a> = dyn FnMut(&str, Result<(), String>) + 'a;
+
+fn lane_sweep(options: &Options, ground: &mut Ground, lane: Option<Lane>, tell: &mut Tell<'_>) {
     if ground.verb == plans::Verb::Exec {
         ground.make_target();
         ground.forget();
@@ -307,16 +318,12 @@ fn sweep_lane(options: &Options, part: &str, ground: &mut Ground, lane: Option<L
     if ground.verb != plans::Verb::Exec {
         ground.groups = steps.groups().map(PathBuf::from).collect();
     }
-    let mut tell = |fault: &str, result: Result<(), String>| match result {
-        Ok(()) => println!("ok {part} {fault}"),
-        Err(message) => println!("FAIL {part} {fault}: {}", message.replace('\n', " ")),
-    };
     let mut sweep = Sweep {
         ground,
         lane: lane.unwrap_or(Lane::Host),
         full: options.full,
         steps,
-        tell: &mut tell,
+        tell,
     };
     match lane {
         Some(_) => sweep.run(),
@@ -325,5 +332,18 @@ fn sweep_lane(options: &Options, part: &str, ground: &mut Ground, lane: Option<L
     if ground.verb == plans::Verb::Exec {
         ground.delete_by_force().ok();
     }
-    process::reap_all();
+}
+
+fn call_sweep(options: &Options, ground: &mut Ground, verb: &str, tell: &mut Tell<'_>) {
+    let found = syscalls::VERBS.iter().find(|(name, _)| *name == verb);
+    let (_, verb) = found.expect("the parent knows the verbs");
+    ground.groups = Steps::ask(ground).groups().map(PathBuf::from).collect();
+    let mut calls = syscalls::Calls {
+        ground,
+        verb: *verb,
+        full: options.full,
+        tell,
+        own: Default::default(),
+    };
+    calls.run();
 }
