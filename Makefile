@@ -12,7 +12,7 @@ ARGS ?=
 TARGET ?= spec
 SECONDS ?= 60
 
-.PHONY: help build demo test install uninstall bench bench-ab conformance runtime-tools cve vm fmt tidy goldens trace dist deny many faults fuzz
+.PHONY: help build demo test install uninstall bench bench-ab conformance runtime-tools cve vm fmt tidy goldens trace dist deny many faults fuzz fuzz-mutants miri
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,3 +76,9 @@ dist: ## target/dist/tare-VERSION-ARCH.tar.gz with its checksum
 
 fuzz: ## the fuzz engine on TARGET for SECONDS; SECONDS=merge keeps what it has found
 	@fuzz/fuzz.sh '$(TARGET)' '$(SECONDS)' $(ARGS)
+
+fuzz-mutants: ## lines of the project made wrong: the targets' corpora must notice
+	@fuzz/mutants.sh $(ARGS)
+
+miri: ## memory errors: Miri where nightly has it, valgrind's memcheck everywhere
+	@.ci/memory.sh

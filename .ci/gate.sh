@@ -59,6 +59,7 @@ step tidy check cargo xtask tidy
 step deny plain .ci/deny.sh
 step tests cargo cargo test --workspace --no-fail-fast --quiet
 step fuzz cargo .ci/fuzz.sh
+step memory cargo .ci/memory.sh
 step release check .ci/build.sh
 step demo check .ci/demo.sh
 if [ "$(id -u)" = 0 ]; then

@@ -32,6 +32,7 @@ fn layout(text: &str) {
     let layout = Layout::parse(mountinfo, own, controllers, text.len().is_multiple_of(2));
     for hierarchy in layout.v1.iter().chain(&layout.unified) {
         assert!(hierarchy.mount.starts_with('/') && hierarchy.root.starts_with('/'));
+        assert!(!hierarchy.mount.split('/').any(|name| name == ".."));
         let below = hierarchy.own_below_mount();
         assert!(below.starts_with('/'), "{hierarchy:?}");
         assert!(!below.split('/').any(|name| name == ".."), "{hierarchy:?}");

@@ -2,6 +2,7 @@
 //!
 //! The panic handler refers to a symbol that does not exist: if any panic path survives optimisation the link fails. So the
 //! absence of panics is shown by every build, not only by a scan.
+use crate::bytes;
 use core::ffi::CStr;
 
 unsafe extern "Rust" {
@@ -40,7 +41,7 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, n: usize) -> *mut u8 {
     // SAFETY: the caller's ranges are valid and apart.
-    unsafe { copy_up(to, from, n) };
+    unsafe { bytes::copy_up(to, from, n) };
     to
 }
 
@@ -50,17 +51,8 @@ pub unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, n: usize) -> *mut 
 /// As memmove(3).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, n: usize) -> *mut u8 {
-    if (to as usize).wrapping_sub(from as usize) >= n {
-        // SAFETY: the target doesn't begin inside the source, so copying upwards reads each byte before it is overwritten.
-        unsafe { copy_up(to, from, n) };
-    } else {
-        let mut i = n;
-        while i > 0 {
-            i -= 1;
-            // SAFETY: i < n; volatile keeps the compiler from turning this loop into a call of memmove.
-            unsafe { to.add(i).write_volatile(from.add(i).read_volatile()) };
-        }
-    }
+    // SAFETY: the same contract.
+    unsafe { bytes::copy(to, from, n) };
     to
 }
 
@@ -70,16 +62,8 @@ pub unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, n: usize) -> *mut
 /// As memset(3).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn memset(to: *mut u8, value: i32, n: usize) -> *mut u8 {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: rep stosb writes n bytes at `to`, which the caller owns.
-    unsafe {
-        core::arch::asm!("rep stosb", inout("rcx") n => _, inout("rdi") to => _, in("al") value as u8, options(nostack, preserves_flags))
-    };
-    #[cfg(not(target_arch = "x86_64"))]
-    for i in 0..n {
-        // SAFETY: i < n.
-        unsafe { to.add(i).write_volatile(value as u8) };
-    }
+    // SAFETY: the same contract.
+    unsafe { bytes::fill(to, value as u8, n) };
     to
 }
 
@@ -89,16 +73,8 @@ pub unsafe extern "C" fn memset(to: *mut u8, value: i32, n: usize) -> *mut u8 {
 /// As memcmp(3).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, n: usize) -> i32 {
-    let mut i = 0;
-    while i < n {
-        // SAFETY: i < n and both ranges are readable.
-        let (x, y) = unsafe { (a.add(i).read_volatile(), b.add(i).read_volatile()) };
-        if x != y {
-            return i32::from(x) - i32::from(y);
-        }
-        i += 1;
-    }
-    0
+    // SAFETY: the same contract.
+    unsafe { bytes::compare(a, b, n) }
 }
 
 /// bcmp(3).
@@ -107,8 +83,8 @@ pub unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, n: usize) -> i32 {
 /// As bcmp(3).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bcmp(a: *const u8, b: *const u8, n: usize) -> i32 {
-    // SAFETY: same contract.
-    unsafe { memcmp(a, b, n) }
+    // SAFETY: the same contract.
+    unsafe { bytes::compare(a, b, n) }
 }
 
 /// strlen(3), which `CStr::from_ptr` calls.
@@ -117,23 +93,6 @@ pub unsafe extern "C" fn bcmp(a: *const u8, b: *const u8, n: usize) -> i32 {
 /// As strlen(3).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn strlen(text: *const core::ffi::c_char) -> usize {
-    let mut n = 0;
-    // SAFETY: the caller's string ends with a NUL.
-    while unsafe { text.add(n).read_volatile() } != 0 {
-        n += 1;
-    }
-    n
-}
-
-unsafe fn copy_up(to: *mut u8, from: *const u8, n: usize) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: rep movsb copies n bytes upwards between ranges that the caller vouches for.
-    unsafe {
-        core::arch::asm!("rep movsb", inout("rcx") n => _, inout("rdi") to => _, inout("rsi") from => _, options(nostack, preserves_flags))
-    };
-    #[cfg(not(target_arch = "x86_64"))]
-    for i in 0..n {
-        // SAFETY: i < n.
-        unsafe { to.add(i).write_volatile(from.add(i).read_volatile()) };
-    }
+    // SAFETY: the same contract.
+    unsafe { bytes::length(text.cast()) }
 }

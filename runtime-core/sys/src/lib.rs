@@ -16,8 +16,13 @@
 #![no_std]
 #![deny(missing_docs)]
 
+#[cfg(test)]
+extern crate std;
+
 pub mod arch;
 pub mod bpf;
+#[cfg(any(feature = "entry", test))]
+mod bytes;
 pub mod clone;
 pub mod cred;
 #[cfg(feature = "entry")]

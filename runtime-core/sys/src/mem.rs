@@ -219,3 +219,7 @@ fn word(bytes: &[u8], at: usize) -> Option<u64> {
         bytes.get(at..at.checked_add(8)?)?.try_into().ok()?,
     ))
 }
+
+#[cfg(test)]
+#[path = "mem_tests.rs"]
+mod tests;
