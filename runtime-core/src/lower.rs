@@ -277,6 +277,7 @@ fn put(op: &ChildOp, writer: &mut Writer) -> Result<(), &'static str> {
         ChildOp::PivotRoot(s) => writer.op(&Op::PivotRoot { root: slot(*s) }),
         ChildOp::MoveRoot(s) => writer.op(&Op::MoveRoot { root: slot(*s) }),
         ChildOp::Chroot(s) => writer.op(&Op::Chroot { root: slot(*s) }),
+        ChildOp::CloneRoot { root, tree } => writer.op(&Op::CloneRoot { root: slot(*root), tree: slot(*tree) }),
         ChildOp::RootPropagation(flags) => writer.op(&Op::RootPropagation { flags: *flags }),
         ChildOp::RootReadonly => writer.op(&Op::RootReadonly {}),
         ChildOp::Mask { path, null } => { let path = c(path)?; writer.op(&Op::Mask { path: &path, null: slot(*null) }) }

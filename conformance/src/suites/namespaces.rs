@@ -1,14 +1,14 @@
 //! Namespaces: new, by path, absent, of all eight kinds; user maps, time offsets, host and domain name, sysctl.
 
 use crate::case::{cases, skip};
-use crate::inspect::EPERM;
+use crate::inspect::{EPERM, EROFS};
 use crate::sandbox::Sandbox;
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::chown;
 
 cases!("namespaces":
-    by_path_of_each_kind, by_path_pid, by_path_mount, by_path_user, wrong_kind_of_path, host_ones, without_mount, cgroup_new, cgroup_root_is_the_container, time_offsets, time_offsets_without_namespace, time_by_path, hostname_set, hostname_without_uts, hostname_empty, domainname, user_map, user_map_of_a_range, user_many_maps, user_setgroups, user_without_maps, user_capabilities, user_with_devices, user_with_proc_and_sys, user_joined_with_network, network_host, ipc_is_separate, user_exec, user_rootfs_owner,
+    by_path_of_each_kind, by_path_pid, by_path_mount, by_path_user, wrong_kind_of_path, host_ones, without_mount, without_mount_readonly, cgroup_new, cgroup_root_is_the_container, time_offsets, time_offsets_without_namespace, time_by_path, hostname_set, hostname_without_uts, hostname_empty, domainname, user_map, user_map_of_a_range, user_many_maps, user_setgroups, user_without_maps, user_capabilities, user_with_devices, user_with_proc_and_sys, user_joined_with_network, network_host, ipc_is_separate, user_exec, user_rootfs_owner,
 );
 
 fn link(pid: i32, kind: &str) -> String {
@@ -181,8 +181,31 @@ fn network_host(s: &mut Sandbox) {
 
 fn without_mount(s: &mut Sandbox) {
     s.spec.without_namespace("mount");
-    let output = s.run();
-    assert!(output.code != 0 || crate::leaks::mounts(&s.environment.directory).is_empty());
+    s.start_waiting();
+    let own = link(std::process::id() as i32, "mnt");
+    assert_eq!(link(s.pid(), "mnt"), own);
+    // What was mounted stays in sight of the container, and of a process that joins it.
+    let seen = s.exec(&[
+        "/bin/sh",
+        "-c",
+        "test -e /proc/self/stat && test -c /dev/null && test -e /inspect",
+    ]);
+    seen.ok();
+    assert_eq!(
+        crate::leaks::mounts(&s.environment.directory),
+        [] as [std::path::PathBuf; 0],
+        "the container's mounts are the host's"
+    );
+    s.stop();
+}
+
+fn without_mount_readonly(s: &mut Sandbox) {
+    s.spec
+        .without_namespace("mount")
+        .set("root.readonly", json!(true));
+    let report = s.inspect(&["create:/made"]);
+    assert_eq!(report.errno("create:/made"), EROFS);
+    assert!(crate::leaks::mounts(&s.environment.directory).is_empty());
 }
 
 fn cgroup_new(s: &mut Sandbox) {

@@ -241,6 +241,10 @@ pub(super) fn raise(op: Op<'_>, strings: &dyn Fn(Table) -> Vec<String>) -> Child
         Op::PivotRoot { root } => ChildOp::PivotRoot(Slot(root)),
         Op::MoveRoot { root } => ChildOp::MoveRoot(Slot(root)),
         Op::Chroot { root } => ChildOp::Chroot(Slot(root)),
+        Op::CloneRoot { root, tree } => ChildOp::CloneRoot {
+            root: Slot(root),
+            tree: Slot(tree),
+        },
         Op::RootPropagation { flags } => ChildOp::RootPropagation(flags),
         Op::RootReadonly {} => ChildOp::RootReadonly,
         Op::Mask { path, null } => ChildOp::Mask {

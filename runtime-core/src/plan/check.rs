@@ -233,6 +233,7 @@ fn root(plan: &Plan) -> Result<(), Flaw> {
             | ChildOp::Symlink { .. }
             | ChildOp::BindConsole { .. }
             | ChildOp::BindRoot { .. }
+            | ChildOp::CloneRoot { .. }
             | ChildOp::Propagation(_) => inside,
             ChildOp::Mask { .. }
             | ChildOp::ReadonlyPath(_)

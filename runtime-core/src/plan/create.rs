@@ -75,6 +75,7 @@ pub(super) enum Entry {
 pub(super) struct Handed {
     pub(super) joined: Vec<Slot>,
     pub(super) root_tree: Option<Slot>,
+    pub(super) callers_mounts: Option<Slot>,
     pub(super) create_container: Option<Slot>,
     pub(super) start_container: Option<Slot>,
     pub(super) fifos: Option<(Slot, Slot)>,
@@ -244,6 +245,16 @@ impl<'a> Create<'a> {
                 "root.path".to_owned(),
             )
         });
+        let callers_mounts = self.root.shares_mounts.then(|| {
+            let slot = builder.handed_slot("callers-mounts");
+            let op = HostOp::OpenNamespace {
+                slot,
+                kind: Namespaces::MOUNT,
+                path: "/proc/thread-self/ns/mnt".to_owned(),
+            };
+            builder.host(op, "linux.namespaces");
+            slot
+        });
         if let Some(host) = &self.options.notify_socket {
             builder.host(HostOp::MakeNotifySocket { host: host.clone() }, "");
         }
@@ -274,6 +285,7 @@ impl<'a> Create<'a> {
         Handed {
             joined,
             root_tree,
+            callers_mounts,
             create_container,
             start_container,
             fifos,
@@ -355,6 +367,9 @@ impl<'a> Create<'a> {
             .without(Namespaces::CGROUP);
         if self.entry == Entry::UserAfterJoin {
             unshared = unshared.without(Namespaces::USER);
+        }
+        if self.root.shares_mounts {
+            unshared = unshared.with(Namespaces::MOUNT);
         }
         if !unshared.is_empty() {
             builder.child(ChildOp::Unshare(unshared), "linux.namespaces");

@@ -51,7 +51,7 @@ impl Create<'_> {
             );
         }
         mounts::finish(decided, root, builder);
-        rootfs::enter(&self.root, root, builder);
+        rootfs::enter(&self.root, root, handed.callers_mounts, builder);
         for (path, text) in &self.sysctls {
             builder.child(
                 ChildOp::WriteProc {

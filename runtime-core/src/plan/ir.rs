@@ -644,6 +644,13 @@ pub enum ChildOp {
     MoveRoot(Slot),
     /// fchdir and chroot (no mount namespace).
     Chroot(Slot),
+    /// A copy of the root with all that is mounted in it, attached nowhere: it outlives the mount namespace that it was made in.
+    CloneRoot {
+        /// The root.
+        root: Slot,
+        /// Filled.
+        tree: Slot,
+    },
     /// mount_setattr on `/`: MS_* propagation of the container's root after pivot (rootfsPropagation).
     RootPropagation(u32),
     /// `/` read-only (this mount only).

@@ -119,6 +119,12 @@ fn simple(op: &ChildOp, names: &Names<'_>, out: &mut String) -> std::fmt::Result
         ChildOp::PivotRoot(slot) => write!(out, "pivot root to {}", names.of(*slot)),
         ChildOp::MoveRoot(slot) => write!(out, "move root to {}", names.of(*slot)),
         ChildOp::Chroot(slot) => write!(out, "chroot to {}", names.of(*slot)),
+        ChildOp::CloneRoot { root, tree } => write!(
+            out,
+            "clone {} with its mounts -> {}",
+            names.of(*root),
+            names.of(*tree)
+        ),
         ChildOp::RootPropagation(bits) => write!(out, "make / {}", propagation(*bits)),
         ChildOp::RootReadonly => write!(out, "make / read-only"),
         ChildOp::Mask { path, .. } => write!(out, "mask {}", word(path)),

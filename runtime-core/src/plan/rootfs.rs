@@ -15,6 +15,9 @@ pub(crate) struct Decided {
     /// `rootfsPropagation`, if given.
     propagation: Option<Propagation>,
     no_pivot: bool,
+    /// The config asks for the caller's mount namespace. The mounts are made in one of the child's own all the same, and the
+    /// child takes them along when it leaves that for the caller's: nothing is ever mounted on the host, and nothing stays.
+    pub(crate) shares_mounts: bool,
 }
 
 /// `root` and `linux.rootfsPropagation`.
@@ -36,9 +39,10 @@ pub(crate) fn decide(
         .to_string_lossy()
         .into_owned();
     absolute(&path).field("root.path")?;
-    if !own.has(Namespaces::MOUNT) {
+    let shares_mounts = !own.has(Namespaces::MOUNT);
+    if shares_mounts && own.has(Namespaces::USER) {
         return invalid(
-            "a container needs a mount namespace: without one its mounts would be made on the host",
+            "a user namespace needs a mount namespace: it gives no right to enter the caller's",
         )
         .field("linux.namespaces");
     }
@@ -46,12 +50,17 @@ pub(crate) fn decide(
         .linux
         .as_ref()
         .map_or("", |linux| linux.rootfs_propagation.as_str());
+    if shares_mounts && !text.is_empty() {
+        return invalid("needs a mount namespace in linux.namespaces")
+            .field("linux.rootfsPropagation");
+    }
     let propagation = propagation(text, options.no_pivot).field("linux.rootfsPropagation")?;
     Ok(Decided {
         path,
         readonly: root.readonly,
         propagation,
         no_pivot: options.no_pivot,
+        shares_mounts,
     })
 }
 
@@ -95,8 +104,22 @@ pub(crate) fn begin(root: &Decided, slot: Slot, tree: Option<Slot>, builder: &mu
     );
 }
 
-/// The root becomes `/`.
-pub(crate) fn enter(root: &Decided, slot: Slot, builder: &mut Builder) {
+/// The root becomes `/`; `callers` is the caller's mount namespace, if the container shares that.
+pub(crate) fn enter(root: &Decided, slot: Slot, callers: Option<Slot>, builder: &mut Builder) {
+    if let Some(callers) = callers {
+        let tree = builder.slot("root-copy");
+        builder.child(ChildOp::CloneRoot { root: slot, tree }, "linux.namespaces");
+        builder.child(ChildOp::NonDumpable, "linux.namespaces");
+        builder.child(
+            ChildOp::Join {
+                slot: callers,
+                kind: Namespaces::MOUNT,
+            },
+            "linux.namespaces",
+        );
+        builder.child(ChildOp::Chroot(tree), "root.path");
+        return;
+    }
     builder.child(
         if root.no_pivot {
             ChildOp::MoveRoot(slot)

@@ -20,6 +20,7 @@ pub(super) fn child_fills(op: &ChildOp) -> Vec<Slot> {
     match op {
         ChildOp::OpenProc(slot)
         | ChildOp::OpenNull(slot)
+        | ChildOp::CloneRoot { tree: slot, .. }
         | ChildOp::BindRoot { root: slot, .. } => vec![*slot],
         ChildOp::OpenPty { master, slave, .. } => vec![*master, *slave],
         _ => Vec::new(),
@@ -35,6 +36,7 @@ pub(super) fn child_uses(op: &ChildOp) -> Vec<Slot> {
         | ChildOp::PivotRoot(slot)
         | ChildOp::MoveRoot(slot)
         | ChildOp::Chroot(slot)
+        | ChildOp::CloneRoot { root: slot, .. }
         | ChildOp::WriteProc { proc: slot, .. }
         | ChildOp::Mask { null: slot, .. }
         | ChildOp::RunHook { state: slot, .. }

@@ -39,6 +39,24 @@ fn every_way_in_ends_at_the_root() {
 }
 
 #[test]
+fn a_copy_of_the_root_has_its_mounts_and_is_in_no_table() {
+    let scratch = Scratch::new();
+    let tree = Slot(9);
+    let mut lane = Lane::with_busybox(&scratch);
+    with_proc(&mut lane);
+    let ended = lane
+        .op(tmpfs("/t", 0, &[]))
+        .op(ChildOp::CloneRoot { root: ROOT, tree })
+        .op(ChildOp::Chroot(tree))
+        .shell_at(
+            SHELL,
+            "/busybox touch /t/x && /busybox ls /; /busybox wc -l </proc/self/mountinfo",
+        );
+    assert_eq!(ended.said(), "busybox\nproc\nt\n0");
+    assert!(!scratch.at("t/x").exists());
+}
+
+#[test]
 fn after_a_pivot_the_old_root_is_gone() {
     let scratch = Scratch::new();
     let mut lane = Lane::with_busybox(&scratch);

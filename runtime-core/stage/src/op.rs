@@ -146,6 +146,8 @@ ops! {
     Exec = 58 { args: Table, env: Table }
     /// HOME from the container's passwd.
     FindHome = 60 { uid: u32 }
+    /// open_tree(2) of the root with all its mounts.
+    CloneRoot = 61 { root: u16, tree: u16 }
 }
 
 /// `MountAttr` of the plan as words.

@@ -239,6 +239,10 @@ fn execute<'p>(m: &mut Machine<'p>, op: Op<'p>) -> Result<()> {
         Op::PivotRoot { root } => mount::pivot(m.slot(root)?, m.old_is_shared),
         Op::MoveRoot { root } => mount::move_root(m.slot(root)?),
         Op::Chroot { root } => mount::chroot(m.slot(root)?),
+        Op::CloneRoot { root, tree } => {
+            let copy = tare_sys::mount::clone_tree(m.slot(root)?, c"", true)?;
+            m.fill(tree, copy)
+        }
         Op::RootPropagation { flags } => tare_sys::mount::change(c"/", flags),
         Op::RootReadonly {} => mount::root_readonly(),
         Op::Mask { path, null } => mount::mask(m, path, null),

@@ -4,7 +4,7 @@ use crate::plan::ir::{ChildOp, Kind, MountAttr, Namespaces, Rlimit, Slot, Source
 use proptest::prelude::*;
 use tare_stage::SLOTS;
 
-pub(super) const KINDS: usize = 61;
+pub(super) const KINDS: usize = 62;
 
 /// What an op is made of.
 #[derive(Debug, Clone)]
@@ -237,6 +237,10 @@ pub(super) fn make(parts: &Parts) -> ChildOp {
             env: Vec::new(),
         },
         59 => ChildOp::Affinity(Vec::new()),
+        60 => ChildOp::CloneRoot {
+            root,
+            tree: slot(1),
+        },
         _ => ChildOp::FindExecutable {
             candidates: Vec::new(),
         },
