@@ -4,6 +4,7 @@ use super::flipper::Flipper;
 use super::watch::{Outside, some_started, start};
 use crate::case::harm;
 use crate::sandbox::Sandbox;
+use crate::suites::namespaces::userns_of;
 use crate::suites::trace::under_strace;
 use crate::trace_paths::into_root;
 use serde_json::json;
@@ -16,6 +17,9 @@ super::attacks!(["CVE-2021-30465"];
     flipped_to_the_root without "in-root",
     files_below_a_flipped_directory without "in-root",
     climbing_links without "in-root",
+    in_a_user_namespace without "in-root",
+    volumes_in_volumes without "in-root",
+    read_only_mounts_change_places without "held-mounts",
     no_path_leads_into_the_root without "in-root",
     no_path_leads_into_the_root_of_an_exec without "",
 );
@@ -109,6 +113,71 @@ fn climbing_links(s: &mut Sandbox) {
     s.spec
         .mount("/volume/directory/m1", "tmpfs", "tmpfs", &["size=4k"]);
     race(s, &outside, &flipper, "/m1", 1);
+}
+
+fn in_a_user_namespace(s: &mut Sandbox) {
+    let outside = Outside::new(s);
+    // The container's root may make directories outside if it gets there.
+    std::os::unix::fs::chown(&outside.path, Some(100_000), Some(100_000)).unwrap();
+    let mut outside = outside;
+    outside.accept();
+    let flipper = volume(s, &outside.path);
+    for name in ["directory", ""] {
+        let path = format!("{}/{name}", s.path("volume"));
+        let _ = std::os::unix::fs::chown(path, Some(100_000), Some(100_000));
+    }
+    userns_of(s, 100_000, 65536);
+    for name in ["m1", "m2", "m3"] {
+        let destination = format!("/volume/directory/{name}");
+        s.spec.mount(&destination, "tmpfs", "tmpfs", &["size=4k"]);
+    }
+    race(s, &outside, &flipper, "/m", 3);
+}
+
+fn volumes_in_volumes(s: &mut Sandbox) {
+    // Two races at once: the inner volume's destination is in a directory that is flipped, and so is the way into the inner one.
+    let outside = Outside::new(s);
+    let outer = volume(s, &outside.path);
+    let inner = s.path("inner");
+    fs::create_dir_all(format!("{inner}/directory")).unwrap();
+    symlink(&outside.path, format!("{inner}/link")).unwrap();
+    s.spec.bind(&inner, "/volume/directory/in", &[]);
+    for name in ["m1", "m2"] {
+        let destination = format!("/volume/directory/in/directory/{name}");
+        s.spec.mount(&destination, "tmpfs", "tmpfs", &["size=4k"]);
+    }
+    let flipper = Flipper::new(format!("{inner}/directory"), format!("{inner}/link"));
+    race(s, &outside, &flipper, "/m", 2);
+    assert!(outer.flips() > 0, "nothing was flipped");
+}
+
+fn read_only_mounts_change_places(s: &mut Sandbox) {
+    // A tmpfs becomes read-only when all is in it: the one that was asked for, and not one that has come into its place.
+    let volume = s.path("volume");
+    for name in ["one", "two"] {
+        fs::create_dir_all(format!("{volume}/{name}")).unwrap();
+    }
+    s.spec
+        .bind(&volume, "/volume", &[])
+        .mount("/volume/one", "tmpfs", "tmpfs", &["ro", "size=4k"])
+        .mount("/volume/two", "tmpfs", "tmpfs", &["size=8k"]);
+    let flipper = Flipper::new(format!("{volume}/one"), format!("{volume}/two"));
+    let (mut started, starts) = (0, s.environment.starts);
+    for number in 1..=starts {
+        if let Some(report) = start(s, &[]) {
+            started += 1;
+            for mount in report.mounts() {
+                if mount.super_has("size=4k") && !mount.has("ro") {
+                    harm(format!("start {number}: the read-only tmpfs is writable"));
+                }
+                if mount.super_has("size=8k") && mount.has("ro") {
+                    harm(format!("start {number}: the writable tmpfs is read-only"));
+                }
+            }
+        }
+    }
+    some_started(started, starts);
+    assert!(flipper.flips() > 0, "nothing was flipped");
 }
 
 /// All that a start does to a root: mounts of every kind, nodes, links, files, a terminal would only repeat them.

@@ -21,6 +21,7 @@ mod exec;
 #[cfg(feature = "proof")]
 pub mod fault;
 mod fs;
+mod held;
 mod home;
 mod hook;
 mod mount;

@@ -38,7 +38,7 @@ pub(crate) fn filesystem(
     options: List<'_>,
     copy_up: bool,
     no_symlink: bool,
-) -> Result<()> {
+) -> Result<Fd> {
     let covered = open_beneath(
         root,
         dest,
@@ -83,8 +83,7 @@ pub(crate) fn filesystem(
     change_and_move(mounted, target, attr)?;
     propagate(mounted, attr.propagation)?;
     fd::close(target);
-    fd::close(mounted);
-    Ok(())
+    Ok(mounted)
 }
 
 /// A detached tree on its destination.
@@ -120,7 +119,6 @@ pub(crate) fn place(
     change_and_move(tree, target, attr)?;
     propagate(tree, attr.propagation)?;
     fd::close(target);
-    fd::close(tree);
     Ok(())
 }
 
@@ -137,22 +135,27 @@ fn change_and_move(mount: Fd, target: Fd, attr: Attr) -> Result<()> {
     Ok(())
 }
 
-/// New attributes of a mount, and new options of its superblock.
-pub(crate) fn remount(root: Fd, dest: &CStr, attr: Attr, options: List<'_>) -> Result<()> {
+/// New attributes of what is mounted at a path, and new options of its superblock.
+pub(crate) fn remount_at(root: Fd, dest: &CStr, attr: Attr, options: List<'_>) -> Result<()> {
     let target = open_beneath(root, dest, flags::PATH, 0, Resolve::InRoot)?;
+    let result = remount(target, attr, options);
+    fd::close(target);
+    result
+}
+
+/// The same for a mount that this process made.
+pub(crate) fn remount(mount: Fd, attr: Attr, options: List<'_>) -> Result<()> {
     if options.count() > 0 {
-        let context = sys::fs_pick(target)?;
+        let context = sys::fs_pick(mount)?;
         apply(context, options)?;
         sys::fs_reconfigure(context)?;
         fd::close(context);
     }
-    match change(target, attr) {
-        Err(Errno::ENOSYS) => change_by_path(target, attr)?,
+    match change(mount, attr) {
+        Err(Errno::ENOSYS) => change_by_path(mount, attr)?,
         result => result?,
     }
-    propagate(target, attr.propagation)?;
-    fd::close(target);
-    Ok(())
+    propagate(mount, attr.propagation)
 }
 
 /// Binds the rootfs on itself; with a tree from the host (the path may be out of reach) on top of `/`, for pivot_root only.

@@ -1,4 +1,5 @@
 //! The loop: one op after the other, progress noted, the first failure reported.
+use crate::held::Held;
 use crate::op::Op;
 use crate::program::{Flags, Program, SLOTS};
 use crate::report::Frame;
@@ -22,6 +23,8 @@ pub(crate) struct Machine<'p> {
     pub env: Option<tare_sys::mem::PointerTable<'p>>,
     /// The tmpfs that hides directories, once it is mounted.
     pub empty: Option<Fd>,
+    /// Mounts that a later step changes.
+    pub held: Held<'p>,
     /// Whether the null device's detached mount has been moved to its first place.
     pub null_placed: bool,
     /// Whether the tree that `PivotRoot` leaves propagates to the host.
@@ -51,6 +54,7 @@ impl Machine<'_> {
             tare_sys::fd::close(*slot);
             *slot = Fd::new(-1);
         }
+        self.held.close();
         if let Some(empty) = self.empty.take() {
             tare_sys::fd::close(empty);
         }
@@ -73,6 +77,7 @@ pub fn run(program: Program<'_>, progress: &Progress) -> ! {
         executable: None,
         env: None,
         empty: None,
+        held: Held::expect(&program),
         null_placed: false,
         old_is_shared: false,
         detail: 0,
@@ -211,18 +216,29 @@ fn execute<'p>(m: &mut Machine<'p>, op: Op<'p>) -> Result<()> {
             let fd = mount::bind_root(path, parent_private, tree)?;
             m.fill(root, fd)
         }
-        Op::Mount { root, fstype, source, dest, attr, options, copy_up, no_symlink } =>
-            mount::filesystem(m.slot(root)?, fstype, source, dest, attr, options, copy_up, no_symlink),
+        Op::Mount { root, fstype, source, dest, attr, options, copy_up, no_symlink } => {
+            let made = mount::filesystem(m.slot(root)?, fstype, source, dest, attr, options, copy_up, no_symlink)?;
+            m.held.take(dest, made);
+            Ok(())
+        }
         Op::BindPath { root, source, dest, kind, recursive, attr, idmap, idmap_recursive } => {
             let idmap = idmap.map(|slot| m.slot(slot)).transpose()?;
             let tree = tare_sys::mount::clone_tree(Fd::CWD, source, recursive)?;
-            mount::place(m.slot(root)?, tree, dest, kind, attr, idmap, idmap_recursive)
+            mount::place(m.slot(root)?, tree, dest, kind, attr, idmap, idmap_recursive)?;
+            m.held.take(dest, tree);
+            Ok(())
         }
         Op::BindTree { root, source, dest, kind, recursive: _, attr, idmap, idmap_recursive } => {
             let idmap = idmap.map(|slot| m.slot(slot)).transpose()?;
-            mount::place(m.slot(root)?, m.slot(source)?, dest, kind, attr, idmap, idmap_recursive)
+            let tree = m.slot(source)?;
+            mount::place(m.slot(root)?, tree, dest, kind, attr, idmap, idmap_recursive)?;
+            m.held.take(dest, tree);
+            Ok(())
         }
-        Op::Remount { root, dest, attr, options } => mount::remount(m.slot(root)?, dest, attr, options),
+        Op::Remount { root, dest, attr, options } => match m.held.find(dest) {
+            Some(made) => mount::remount(made, attr, options),
+            None => mount::remount_at(m.slot(root)?, dest, attr, options),
+        },
         Op::Mkdir { root, dest, mode } => fs::make_directory(m.slot(root)?, dest, mode).map(tare_sys::fd::close),
         Op::Mknod { root, dest, mode, major, minor, uid, gid } => fs::make_node(m.slot(root)?, dest, mode, tare_sys::path::device(major, minor), uid, gid),
         Op::Symlink { root, dest, target, replace } => fs::make_symlink(m.slot(root)?, dest, target, replace),

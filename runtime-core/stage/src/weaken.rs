@@ -46,6 +46,8 @@ defences! {
     USER_TEXT = 14 "user-text"
     /// Files are opened to be made, whatever lies there by now: links are followed, fifos waited for.
     EXCLUSIVE = 15 "exclusive"
+    /// A mount that is changed later is looked for at its destination.
+    HELD_MOUNTS = 16 "held-mounts"
 }
 
 static TAKEN: AtomicU32 = AtomicU32::new(0);
