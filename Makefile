@@ -38,8 +38,8 @@ bench: ## trun against runc and crun, interleaved; N=rounds
 bench-ab: ## this tree against the revision BASE, paired; N=rounds
 	@N='$(N)' BASE='$(BASE)' benches/bench-ab.sh $(ARGS)
 
-conformance: ## every suite in its full form; with RUNTIME=runc|crun|PATH only the conformance suite, against that
-	@$(if $(RUNTIME),.ci/conformance.sh '$(RUNTIME)' '$(FILTER)',.ci/proof.sh)
+conformance: ## every suite in its full form; with RUNTIME=runc|crun|PATH (and NAME) only the conformance suite, against that
+	@$(if $(RUNTIME),.ci/conformance.sh '$(RUNTIME)' '$(FILTER)' '$(NAME)',.ci/proof.sh)
 
 runtime-tools: ## the validation suite of OCI runtime-tools against RUNTIME (trun by default), expectations of NAME
 	@conformance/runtime-tools/run.sh '$(or $(RUNTIME),trun)' '$(NAME)' '$(FILTER)'

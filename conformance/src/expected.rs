@@ -2,27 +2,42 @@
 
 use std::path::Path;
 
-const BUILT_IN: &str = include_str!("../expected-differences.toml");
+const BUILT_IN: [&str; 2] = [
+    include_str!("../expected-differences.toml"),
+    include_str!("../expected-differences-crun.toml"),
+];
 
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Difference {
     pub case: String,
+    /// Names of runtimes, as `--runtime-name` has them.
     pub runtime: String,
     pub reason: String,
     /// A race: the case may pass too.
     pub sometimes: bool,
 }
 
+impl Difference {
+    pub fn holds_for(&self, case: &str, runtime: &str) -> bool {
+        self.case == case && self.runtime.split(' ').any(|name| name == runtime)
+    }
+}
+
 /// Reads the list from `file`, or the one built in.
 pub fn load(file: Option<&Path>) -> Result<Vec<Difference>, String> {
     match file {
-        None => parse(BUILT_IN),
+        None => built_in(),
         Some(path) => {
             let text = std::fs::read_to_string(path)
                 .map_err(|error| format!("{}: {error}", path.display()))?;
             parse(&text).map_err(|error| format!("{}: {error}", path.display()))
         }
     }
+}
+
+fn built_in() -> Result<Vec<Difference>, String> {
+    let lists: Result<Vec<_>, String> = BUILT_IN.iter().map(|text| parse(text)).collect();
+    Ok(lists?.concat())
 }
 
 /// Reads the small part of TOML that the list uses: `[[difference]]` tables of `key = "text"`.
@@ -73,13 +88,26 @@ mod tests {
 
     #[test]
     fn the_built_in_list_is_whole_and_names_real_cases() {
-        for difference in parse(BUILT_IN).unwrap() {
+        for difference in built_in().unwrap() {
             assert!(
                 crate::suites::all()
                     .iter()
                     .any(|case| case.name == difference.case),
                 "{difference:?}"
             );
+        }
+    }
+
+    #[test]
+    fn no_case_is_listed_twice_for_one_runtime() {
+        let mut seen = std::collections::BTreeSet::new();
+        for difference in built_in().unwrap() {
+            for runtime in difference.runtime.split(' ') {
+                assert!(
+                    seen.insert((difference.case.clone(), runtime.to_owned())),
+                    "{difference:?}"
+                );
+            }
         }
     }
 

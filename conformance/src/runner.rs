@@ -87,9 +87,9 @@ fn run_all(options: &Options, chosen: &[Case]) -> Result<Vec<Line>, String> {
                         keep: options.keep,
                     };
                     let verdict = work.run_case(&job, index);
-                    let listed = differences.iter().find(|entry| {
-                        entry.case == case.name && entry.runtime == options.runtime_name
-                    });
+                    let listed = differences
+                        .iter()
+                        .find(|entry| entry.holds_for(&case.name, &options.runtime_name));
                     let line = judge(&case.name, verdict, listed, started.elapsed());
                     let mut lines = lines
                         .lock()

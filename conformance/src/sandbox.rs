@@ -85,6 +85,12 @@ impl Sandbox {
     pub fn finish(&self, descriptors: usize) -> Vec<String> {
         let mut left = Vec::new();
         for root in &self.roots {
+            if self.environment.runtime_name.starts_with("crun") {
+                // What all its containers share stands among them.
+                for shared in [".cache", ".empty-directory"] {
+                    let _ = fs::remove_dir_all(root.join(shared));
+                }
+            }
             for entry in fs::read_dir(root).into_iter().flatten().flatten() {
                 let id = entry.file_name().to_string_lossy().into_owned();
                 let root = root.to_string_lossy().into_owned();
