@@ -36,6 +36,9 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Error::HostStep { source, .. } => return hint(source),
         Error::Hook { .. } => "run the hook by hand with the container's state JSON on its stdin",
         Error::Unsupported { .. } => return None,
+        Error::Cgroup(tare_cgroup::Error::Io { errno, hint, .. }) if hint.is_empty() => {
+            return errno_hint(errno.raw_os_error()).map(str::to_owned);
+        }
         Error::Missing { .. } | Error::Cgroup(_) => return None,
         Error::System { errno, .. } => return errno_hint(errno.get()).map(str::to_owned),
     };

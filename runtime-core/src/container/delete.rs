@@ -100,7 +100,15 @@ pub(crate) fn wreck(
             ..Default::default()
         };
         if let Ok(decision) = tare_cgroup::decide(&layout, &request) {
-            record.cgroup_paths = decision.paths;
+            let unit = decision.place.iter().find_map(|step| match step {
+                tare_cgroup::Step::Scope(scope) => Some(scope.unit.clone()),
+                _ => None,
+            });
+            record.set_cgroup(&tare_cgroup::Saved {
+                paths: decision.paths,
+                manager: manager.clone(),
+                unit: unit.unwrap_or_default(),
+            });
         }
         record.tare.poststop = spec.hooks.map(|hooks| hooks.poststop).unwrap_or_default();
         record.config.version = spec.oci_version;
@@ -108,7 +116,14 @@ pub(crate) fn wreck(
     }
     let cgroup = tare_cgroup::Cgroup::open(record.cgroup());
     ownership::check(&dir, &cgroup)?;
-    destroy_cgroup(&cgroup)?;
+    destroy_cgroup(&cgroup).or_else(|error| {
+        if record.tare.systemd_scope.is_empty() {
+            return Err(error);
+        }
+        // Whether systemd was ever asked is not known; should it not answer, what counts is that the cgroups are gone.
+        record.tare.systemd_scope.clear();
+        destroy_cgroup(&tare_cgroup::Cgroup::open(record.cgroup()))
+    })?;
     let warnings = poststop(&record);
     dir.remove(lock)?;
     Ok(warnings)
