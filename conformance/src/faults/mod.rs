@@ -4,6 +4,7 @@
 //! Each part (a plan and a lane) is a process of its own, a subreaper in a mount namespace of its own, so that whatever a fault
 //! leaves is seen and is its own.
 
+mod cases;
 mod errnos;
 mod ground;
 mod left;
@@ -38,6 +39,9 @@ usage: conformance faults --runtime PATH [options]
   --list                print the names of the parts and stop
   --verbose             print every fault, not only those that show something wrong
 ";
+
+/// How a result begins that only says what this machine can't show.
+const SKIP: &str = "skip: ";
 
 /// A part that takes longer is killed and fails.
 const LIMIT: Duration = Duration::from_secs(900);
@@ -125,7 +129,12 @@ fn parts() -> Vec<String> {
         plans.flat_map(|plan| ["child", "host"].map(|lane| format!("{}/{lane}", plan.name)));
     let calls = syscalls::VERBS.iter();
     let calls = calls.map(|(verb, _)| format!("syscalls/{verb}"));
-    own.into_iter().chain(lanes).chain(calls).collect()
+    let cases = cases::ALL.iter().map(|(name, _)| format!("cases/{name}"));
+    own.into_iter()
+        .chain(lanes)
+        .chain(calls)
+        .chain(cases)
+        .collect()
 }
 
 /// Runs the parts, several at once; whether all was well.
@@ -153,12 +162,11 @@ fn run_all(options: &Options, parts: &[String]) -> Result<bool, String> {
                         let begin = Instant::now();
                         let tag = format!("tf-{}-{index}", std::process::id());
                         let directory = base.join(index.to_string());
-                        let (passed, failed) =
-                            spawn_part(options, part, &tag, &directory, &template);
+                        let counts_here = spawn_part(options, part, &tag, &directory, &template);
                         let took = begin.elapsed().as_secs_f32();
-                        println!("{part}: {passed} passed, {failed} failed ({took:.1} s)");
+                        println!("{part}: {counts_here} ({took:.1} s)");
                         let mut counts = counts.lock().expect("no thread panics with the lock");
-                        counts.insert(part.clone(), (passed, failed));
+                        counts.insert(part.clone(), counts_here);
                     }
                 });
             }
@@ -167,23 +175,49 @@ fn run_all(options: &Options, parts: &[String]) -> Result<bool, String> {
     let _ = fs::remove_dir_all(&base);
     made?;
     let counts = counts.into_inner().expect("all threads have ended");
-    let sum = |of: fn(&(usize, usize)) -> usize| counts.values().map(of).sum::<usize>();
-    let (passed, failed) = (sum(|count| count.0), sum(|count| count.1));
-    println!("{passed} passed, {failed} failed, 0 skipped");
-    Ok(failed == 0 && passed > 0)
+    let mut sum = Counts::default();
+    for one in counts.values() {
+        sum.passed += one.passed;
+        sum.failed += one.failed;
+        sum.skipped += one.skipped;
+    }
+    println!("{sum}");
+    Ok(sum.failed == 0 && sum.passed > 0)
 }
 
-/// One part in a process and a mount namespace of its own; how many of its faults went well and how many did not.
+/// How many faults of a part went well, how many did not, and how many could not be tried here.
+#[derive(Default)]
+struct Counts {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+}
+
+impl std::fmt::Display for Counts {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            passed,
+            failed,
+            skipped,
+        } = self;
+        write!(out, "{passed} passed, {failed} failed, {skipped} skipped")
+    }
+}
+
+/// One part in a process and a mount namespace of its own.
 fn spawn_part(
     options: &Options,
     part: &str,
     tag: &str,
     directory: &Path,
     template: &Path,
-) -> (usize, usize) {
+) -> Counts {
     if let Err(error) = fs::create_dir(directory) {
         println!("FAIL {part}: {}: {error}", directory.display());
-        return (0, 1);
+        return Counts {
+            failed: 1,
+            ..Counts::default()
+        };
     }
     let mut command = Command::new("unshare");
     command
@@ -204,7 +238,10 @@ fn spawn_part(
         Ok(child) => child,
         Err(error) => {
             println!("FAIL {part}: unshare: {error}");
-            return (0, 1);
+            return Counts {
+                failed: 1,
+                ..Counts::default()
+            };
         }
     };
     let mut output = child.stdout.take().expect("it is piped");
@@ -222,21 +259,22 @@ fn spawn_part(
         let _ = child.wait();
     }
     let text = reader.join().unwrap_or_default();
-    let (mut passed, mut failed, mut whole) = (0, 0, false);
+    let (mut counts, mut whole) = (Counts::default(), false);
     for line in text.lines() {
         match line.split(' ').next() {
-            Some("ok") => passed += 1,
-            Some("FAIL") => failed += 1,
+            Some("ok") => counts.passed += 1,
+            Some("FAIL") => counts.failed += 1,
+            Some("skipped") => counts.skipped += 1,
             Some("end") => whole = true,
             _ => {}
         }
-        if line.starts_with("FAIL") || line.starts_with("note") || options.verbose {
+        if line.starts_with("FAIL") || line.starts_with("skipped") || options.verbose {
             println!("{line}");
         }
     }
     if !whole {
         println!("FAIL {part}: it ended early: {ended:?}");
-        failed += 1;
+        counts.failed += 1;
         leaks::clear(&leaks::Watch {
             tag,
             directory,
@@ -246,25 +284,35 @@ fn spawn_part(
         });
     }
     let _ = fs::remove_dir_all(directory);
-    (passed, failed)
+    counts
 }
 
 fn run_part(options: &Options, part: &str) -> ExitCode {
     set_child_subreaper(Some(getpid())).expect("prctl(PR_SET_CHILD_SUBREAPER) always works");
     case::remember_messages();
     let (name, rest) = part.split_once('/').unwrap_or((part, ""));
-    let plan_name = if name == "syscalls" { "plain" } else { name };
+    let plan_name = match name {
+        "syscalls" | "cases" => "plain",
+        plan => plan,
+    };
     let plan = plans::ALL.iter().find(|plan| plan.name == plan_name);
     let plan = plan.expect("the parent knows the plans");
     let done = std::panic::catch_unwind(|| {
         let mut ground = Ground::new(sandbox(options), plan);
         let mut tell = |fault: &str, result: Result<(), String>| match result {
             Ok(()) => println!("ok {part} {fault}"),
-            Err(message) => println!("FAIL {part} {fault}: {}", message.replace('\n', " ")),
+            Err(message) => {
+                let message = message.replace('\n', " ");
+                match message.strip_prefix(SKIP) {
+                    Some(reason) => println!("skipped {part} {fault}: {reason}"),
+                    None => println!("FAIL {part} {fault}: {message}"),
+                }
+            }
         };
         ground.forget();
         match (name, rest) {
             ("syscalls", verb) => call_sweep(options, &mut ground, verb, &mut tell),
+            ("cases", case) => case_of(options, &mut ground, case, &mut tell),
             (_, "child") => lane_sweep(options, &mut ground, Some(Lane::Child), &mut tell),
             (_, "host") => lane_sweep(options, &mut ground, Some(Lane::Host), &mut tell),
             _ => lane_sweep(options, &mut ground, None, &mut tell),
@@ -346,4 +394,15 @@ fn call_sweep(options: &Options, ground: &mut Ground, verb: &str, tell: &mut Tel
         own: Default::default(),
     };
     calls.run();
+}
+
+fn case_of(options: &Options, ground: &mut Ground, case: &str, tell: &mut Tell<'_>) {
+    let found = cases::ALL.iter().find(|(name, _)| *name == case);
+    let (_, run) = found.expect("the parent knows the cases");
+    ground.groups = Steps::ask(ground).groups().map(PathBuf::from).collect();
+    run(&mut cases::Cases {
+        ground,
+        full: options.full,
+        tell,
+    });
 }

@@ -33,7 +33,7 @@ enum What {
 #[derive(Clone)]
 pub struct Steps {
     host: Vec<String>,
-    child: Vec<String>,
+    pub child: Vec<String>,
 }
 
 pub struct Sweep<'a> {
