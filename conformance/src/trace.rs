@@ -349,7 +349,7 @@ fn child_mark(step: &str, words: &[&str]) -> Option<Mark> {
         ["move" | "chroot", ..] => none
             .need("chroot", &[])
             .allow(&["fchdir", "chdir", "mount", "umount2"]),
-        ["mask", path, ..] => none.need("openat|openat2", &[&quoted(path)]).allow(&[
+        ["mask", path, ..] => none.need("openat|openat2", &[&last(path)[1..]]).allow(&[
             "fsopen",
             "fsconfig",
             "fsmount",
@@ -365,7 +365,7 @@ fn child_mark(step: &str, words: &[&str]) -> Option<Mark> {
             "open_tree",
         ]),
         ["make", path, "read-only"] => none
-            .need("openat|openat2|open_tree", &[&quoted(path)])
+            .need("openat|openat2|open_tree", &[&last(path)[1..]])
             .allow(&["move_mount", "open_tree", "mount_setattr", "mount"]),
         ["make", "/", ..] => none.need("mount_setattr|mount", &[]),
         ["own", "stdio", ..] => none.allow(&["fchown"]),

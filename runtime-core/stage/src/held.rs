@@ -1,4 +1,5 @@
-//! Mounts that a later step changes. It finds them by descriptor: what lies at their destination may have been swapped meanwhile.
+//! Mounts that a later step changes, and those whose files it masks. It finds them by descriptor: what lies at their destination may
+//! have been swapped meanwhile, even `/proc` for a link, if somebody else can write to the root.
 use crate::op::Op;
 use crate::program::Program;
 use core::ffi::CStr;
@@ -19,14 +20,25 @@ impl<'p> Held<'p> {
             entries: [None; MOST],
         };
         for index in 0..program.count {
-            if let Some(Op::Remount { dest, .. }) = program.op(index)
-                && held.entry(dest).is_none()
-                && let Some(free) = held.entries.iter_mut().find(|entry| entry.is_none())
-            {
-                *free = Some((dest, None));
+            match program.op(index) {
+                Some(Op::Remount { dest, .. }) => held.await_at(dest),
+                Some(Op::Mask { path, .. } | Op::ReadonlyPath { path }) => {
+                    if let Some((dest, _)) = kernel_file(path) {
+                        held.await_at(dest);
+                    }
+                }
+                _ => {}
             }
         }
         held
+    }
+
+    fn await_at(&mut self, dest: &'p CStr) {
+        if self.entry(dest).is_none()
+            && let Some(free) = self.entries.iter_mut().find(|entry| entry.is_none())
+        {
+            *free = Some((dest, None));
+        }
     }
 
     /// Takes a mount over: holds it if a later step names its destination, else closes it.
@@ -49,6 +61,12 @@ impl<'p> Held<'p> {
         self.entry(dest).and_then(|mount| *mount)
     }
 
+    /// For a file of `/proc` or `/sys`: the filesystem mounted there, and the path in it.
+    pub(crate) fn beneath<'a>(&mut self, path: &'a CStr) -> Option<(Fd, &'a CStr)> {
+        let (dest, rest) = kernel_file(path)?;
+        Some((self.find(dest)?, rest))
+    }
+
     /// Closes all.
     pub(crate) fn close(&mut self) {
         for entry in &mut self.entries {
@@ -64,5 +82,31 @@ impl<'p> Held<'p> {
             .flatten()
             .find(|(known, _)| *known == dest)
             .map(|(_, mount)| mount)
+    }
+}
+
+/// Splits `/proc/keys` into `/proc` and `keys`.
+fn kernel_file(path: &CStr) -> Option<(&'static CStr, &CStr)> {
+    [c"/proc", c"/sys"].into_iter().find_map(|dest| {
+        let rest = path.to_bytes_with_nul().strip_prefix(dest.to_bytes())?;
+        let rest = CStr::from_bytes_with_nul(rest.strip_prefix(b"/")?).ok()?;
+        Some((dest, rest))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::kernel_file;
+
+    #[test]
+    fn files_of_the_kernel() {
+        assert_eq!(kernel_file(c"/proc/keys"), Some((c"/proc", c"keys")));
+        assert_eq!(
+            kernel_file(c"/sys/firmware/a"),
+            Some((c"/sys", c"firmware/a"))
+        );
+        for other in [c"/proc", c"/process/keys", c"/etc/proc/keys", c"proc/keys"] {
+            assert_eq!(kernel_file(other), None);
+        }
     }
 }

@@ -245,7 +245,7 @@ pub(crate) fn root_readonly() -> Result<()> {
 
 /// Null over a file, an empty read-only tmpfs over a directory (one for all of them); what is absent needs no mask.
 pub(crate) fn mask(m: &mut Machine<'_>, path: &CStr, null: u16) -> Result<()> {
-    let target = match open(Fd::CWD, path, flags::PATH, 0) {
+    let target = match restricted(m, path) {
         Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(()),
         other => other?,
     };
@@ -289,9 +289,17 @@ pub(crate) fn mask(m: &mut Machine<'_>, path: &CStr, null: u16) -> Result<()> {
     Ok(())
 }
 
+/// What is to be hidden or closed. Files of the kernel are looked for in the filesystem that was mounted for them.
+fn restricted(m: &mut Machine<'_>, path: &CStr) -> Result<Fd> {
+    match m.held.beneath(path) {
+        Some((mount, rest)) => open_beneath(mount, rest, flags::PATH, 0, Resolve::InRoot),
+        None => open(Fd::CWD, path, flags::PATH, 0),
+    }
+}
+
 /// The path bound on itself, read-only with all beneath; what is absent needs none.
-pub(crate) fn readonly_path(path: &CStr) -> Result<()> {
-    let target = match open(Fd::CWD, path, flags::PATH, 0) {
+pub(crate) fn readonly_path(m: &mut Machine<'_>, path: &CStr) -> Result<()> {
+    let target = match restricted(m, path) {
         Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(()),
         other => other?,
     };

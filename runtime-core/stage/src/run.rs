@@ -262,7 +262,7 @@ fn execute<'p>(m: &mut Machine<'p>, op: Op<'p>) -> Result<()> {
         Op::RootPropagation { flags } => tare_sys::mount::change(c"/", flags),
         Op::RootReadonly {} => mount::root_readonly(),
         Op::Mask { path, null } => mount::mask(m, path, null),
-        Op::ReadonlyPath { path } => mount::readonly_path(path),
+        Op::ReadonlyPath { path } => mount::readonly_path(m, path),
         Op::Rlimit { resource, soft, hard } => tare_sys::cred::set_limit(0, resource, soft, hard),
         Op::Affinity { mask } => tare_sys::sched::set_affinity(mask),
         Op::Scheduler { policy, flags, nice, priority, runtime, deadline, period } => {
