@@ -443,3 +443,15 @@ pub(super) fn path_fd(path: &Path) -> OwnedFd {
     let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
     rustix::fs::openat(rustix::fs::CWD, path, flags, rustix::fs::Mode::empty()).unwrap()
 }
+
+/// Whole trees and maps of ids take mount_setattr(2), which came with Linux 5.12; the planner refuses them before, and a read-only
+/// path leaves what is mounted beneath it as it is, as with other runtimes.
+pub(super) fn before_mount_setattr() -> bool {
+    let text = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = text.split(['.', '-']).map(|part| part.parse().unwrap());
+    let old = (numbers.next().unwrap(), numbers.next().unwrap()) < (5, 12);
+    if old {
+        println!("skipped: Linux {text} has no mount_setattr");
+    }
+    old
+}

@@ -389,7 +389,7 @@ fn change(mount: Fd, attr: Attr) -> Result<()> {
 
 /// Kernels before 5.12 have no mount_setattr: a bind remount with the flags that are there.
 fn change_by_path(mount: Fd, attr: Attr) -> Result<()> {
-    const TABLE: [(u32, u32); 7] = [
+    const TABLE: [(u32, u32); 8] = [
         (RDONLY, 1),
         (NOSUID, 2),
         (NODEV, 4),
@@ -397,9 +397,15 @@ fn change_by_path(mount: Fd, attr: Attr) -> Result<()> {
         (0x10, 1024),
         (0x20, 1 << 24),
         (0x80, 2048),
+        (0x0020_0000, 256),
     ];
     if attr.set_recursive != 0 || attr.clear_recursive != 0 {
         return Err(Errno::ENOSYS);
+    }
+    // The bits of access times are a field: clearing it goes with setting one of its values.
+    let known = TABLE.iter().fold(0x70, |all, (new, _)| all | new);
+    if (attr.set | attr.clear) & !known != 0 {
+        return Err(Errno::EINVAL);
     }
     let mut flags = sys::old_flags(mount)?;
     for (new, old) in TABLE {

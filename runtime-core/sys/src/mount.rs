@@ -206,8 +206,13 @@ pub fn old_flags(mount: Fd) -> Result<u32> {
     call!(__NR_fstatfs, mount.reg(), buffer.as_mut_ptr())?;
     const KEPT: u64 = 1 | 2 | 4 | 8 | 1024 | 2048;
     const ST_RELATIME: u64 = 4096;
+    const ST_NOSYMFOLLOW: u64 = 8192;
+    const MS_NOSYMFOLLOW: u32 = 256;
     const MS_RELATIME: u32 = 1 << 21;
-    let flags = (buffer[10] & KEPT) as u32;
+    let mut flags = (buffer[10] & KEPT) as u32;
+    if buffer[10] & ST_NOSYMFOLLOW != 0 {
+        flags |= MS_NOSYMFOLLOW;
+    }
     Ok(if buffer[10] & ST_RELATIME != 0 {
         flags | MS_RELATIME
     } else {
