@@ -69,6 +69,7 @@ if [ "$(id -u)" = 0 ]; then
   step cve plain .ci/cve.sh 50
   step suite-on-runc plain .ci/conformance.sh runc
   step runtime-tools plain conformance/runtime-tools/run.sh trun
+  step vm plain conformance/vm/run.sh --gate
   step callers plain conformance/callers/all.sh "$target/release/trun"
 else
   printf '\nnot root: conformance and the real callers did not run\n'

@@ -7,11 +7,12 @@ usage: conformance --runtime PATH [options]
 
   --runtime PATH        the OCI runtime to drive
   --runtime-name NAME   trun, runc or crun: whose expected differences apply (default: by file name)
-  --filter TEXT         only cases whose name contains TEXT
+  --filter TEXT         only cases whose name contains TEXT; TEXT,TEXT: one of them
   --jobs N              cases at once (default 2)
   --list                print the names of the cases and stop
   --junit FILE          also write the results as JUnit XML
   --expected FILE       differences with their reasons (default: the list built in)
+  --patience N          wait N times longer than usual: for slow machines (default 1)
   --systemd-cgroup      let systemd make the groups: --systemd-cgroup before every verb
   --keep                leave the working directory of each failed case
 
@@ -60,6 +61,7 @@ pub struct Options {
     pub junit: Option<PathBuf>,
     pub expected: Option<PathBuf>,
     pub systemd: bool,
+    pub patience: u32,
     pub keep: bool,
     /// For the attacks: the runtime whose plans can be weakened.
     pub proof: Option<PathBuf>,
@@ -74,6 +76,7 @@ pub struct CaseOptions {
     pub runtime: PathBuf,
     pub runtime_name: String,
     pub systemd: bool,
+    pub patience: u32,
     /// Prefix of every container id of the case, unique in this machine.
     pub tag: String,
     /// The case's own directory, empty.
@@ -135,7 +138,7 @@ struct Given {
 
 impl Given {
     fn set(&mut self, flag: &str, value: String) -> Result<(), String> {
-        const KNOWN: [&str; 15] = [
+        const KNOWN: [&str; 16] = [
             "--runtime",
             "--runtime-name",
             "--filter",
@@ -149,6 +152,7 @@ impl Given {
             "--outcome",
             "--proof",
             "--starts",
+            "--patience",
             "--weaken",
             "--suite",
         ];
@@ -199,6 +203,7 @@ impl Given {
             junit: self.get("--junit").map(PathBuf::from),
             expected: self.get("--expected").map(PathBuf::from),
             systemd: self.systemd,
+            patience: self.count("--patience", "1")? as u32,
             keep: self.keep,
         })
     }
@@ -222,6 +227,7 @@ impl Given {
         Ok(CaseOptions {
             name: self.need("--name")?,
             systemd: self.systemd,
+            patience: self.count("--patience", "1")? as u32,
             runtime: self.need("--runtime")?.into(),
             runtime_name: self.need("--runtime-name")?,
             tag: self.need("--tag")?,

@@ -64,6 +64,7 @@ fn run_all(options: &Options, proof: &Path, chosen: &[Attack]) -> Result<Vec<Lin
                             weaken,
                             systemd: false,
                             limit: Duration::from_secs(120 + options.starts as u64 / 2),
+                            patience: 1,
                             keep: options.keep,
                         };
                         work.run_case(&job, number.fetch_add(1, Ordering::Relaxed))

@@ -58,6 +58,7 @@ static MESSAGE: Mutex<String> = Mutex::new(String::new());
 
 /// Runs one case, cleans up whatever happens, and writes the outcome for the runner.
 pub fn run_in_this_process(options: &CaseOptions) -> ExitCode {
+    crate::process::be_patient(options.patience);
     set_child_subreaper(Some(getpid())).expect("prctl(PR_SET_CHILD_SUBREAPER) always works");
     remember_messages();
     let Some(case) = crate::suites::all()

@@ -6,7 +6,20 @@ use rustix::process::{
 };
 use std::fs;
 use std::process::{Child, ExitStatus};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+
+/// How many times longer than usual this run waits.
+static PATIENCE: AtomicU32 = AtomicU32::new(1);
+
+pub fn be_patient(times: u32) {
+    PATIENCE.store(times, Ordering::Relaxed);
+}
+
+/// A time limit on this machine.
+pub fn patient(limit: Duration) -> Duration {
+    limit * PATIENCE.load(Ordering::Relaxed)
+}
 
 /// Waits until `child` ends; None when `limit` passes first (the child still runs).
 pub fn wait_child(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
@@ -31,6 +44,7 @@ pub fn reap_all() {
 }
 
 fn ended_within(pid: i32, limit: Duration) -> bool {
+    let limit = patient(limit);
     let Some(pid) = Pid::from_raw(pid) else {
         return false;
     };
@@ -117,7 +131,7 @@ pub fn describe(pid: i32) -> String {
 
 /// Polls until `condition` holds, at most `limit`; says whether it came to hold.
 pub fn eventually(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + limit;
+    let end = Instant::now() + patient(limit);
     loop {
         if condition() {
             return true;

@@ -25,6 +25,8 @@ pub struct Job<'a> {
     pub weaken: &'a str,
     /// Whether systemd makes the groups.
     pub systemd: bool,
+    /// How many times longer than usual it may take.
+    pub patience: u32,
     pub limit: Duration,
     pub keep: bool,
 }
@@ -32,7 +34,12 @@ pub struct Job<'a> {
 pub fn run(options: &Options) -> ExitCode {
     let chosen: Vec<Case> = suites::all()
         .into_iter()
-        .filter(|case| case.name.contains(&options.filter))
+        .filter(|case| {
+            options
+                .filter
+                .split(',')
+                .any(|part| case.name.contains(part))
+        })
         .collect();
     if options.list {
         chosen.iter().for_each(|case| println!("{}", case.name));
@@ -83,6 +90,7 @@ fn run_all(options: &Options, chosen: &[Case]) -> Result<Vec<Line>, String> {
                         starts: 1,
                         weaken: "",
                         systemd: options.systemd,
+                        patience: options.patience,
                         limit: CASE_LIMIT,
                         keep: options.keep,
                     };
@@ -190,6 +198,8 @@ impl Work {
                 &job.starts.to_string(),
                 "--weaken",
                 job.weaken,
+                "--patience",
+                &job.patience.to_string(),
             ])
             .arg("--runtime")
             .arg(job.runtime)
@@ -211,7 +221,7 @@ impl Work {
             Ok(child) => child,
             Err(error) => return Verdict::Failed(format!("cannot start the case: {error}")),
         };
-        let ended = process::wait_child(&mut child, job.limit);
+        let ended = process::wait_child(&mut child, job.limit * job.patience);
         if ended.is_none() {
             let tree = process::descendants(child.id() as i32);
             let shown: Vec<String> = tree.iter().map(|pid| process::describe(*pid)).collect();

@@ -352,6 +352,7 @@ fn sandbox(options: &Options) -> Sandbox {
         starts: 0,
         weaken: String::new(),
         systemd: false,
+        patience: 1,
     })
 }
 

@@ -11,6 +11,7 @@ mod exec;
 mod exec_process;
 mod hooks;
 mod killed;
+mod labels;
 mod lifecycle;
 mod mount_options;
 mod mount_trees;
@@ -63,6 +64,7 @@ pub fn all() -> Vec<Case> {
         cgroups::cases(),
         update::cases(),
         observe::cases(),
+        labels::cases(),
     ]
     .into_iter()
     .flatten()

@@ -52,6 +52,7 @@ fn bind_leaves_submounts(s: &mut Sandbox) {
 }
 
 fn rbind_rro(s: &mut Sandbox) {
+    crate::limits::need_kernel(5, 12);
     let source = s.path("dir");
     let _sub = HostMount::tmpfs(&format!("{source}/sub"));
     s.spec.mount("/mnt", "bind", &source, &["rbind", "rro"]);
@@ -66,6 +67,7 @@ fn rbind_rro(s: &mut Sandbox) {
 }
 
 fn recursive_attributes(s: &mut Sandbox) {
+    crate::limits::need_kernel(5, 12);
     let source = s.path("dir");
     let _sub = HostMount::tmpfs(&format!("{source}/sub"));
     for (option, flag) in [
@@ -149,6 +151,7 @@ fn idmap_mount(s: &mut Sandbox, options: &[&str], source: &str) {
 }
 
 fn idmap(s: &mut Sandbox) {
+    crate::limits::need_kernel(5, 12);
     let source = s.path("dir");
     fs::create_dir(&source).unwrap();
     fs::write(format!("{source}/file"), "").unwrap();
@@ -163,6 +166,7 @@ fn idmap(s: &mut Sandbox) {
 }
 
 fn ridmap_of_a_tree(s: &mut Sandbox) {
+    crate::limits::need_kernel(5, 12);
     let source = s.path("dir");
     let _sub = HostMount::tmpfs(&format!("{source}/sub"));
     fs::write(format!("{source}/sub/file"), "").unwrap();

@@ -27,6 +27,12 @@ case " $(cat /root/proc/cmdline) " in
     cp /root/payload/guest/tare.service /root/etc/systemd/system/
     mkdir -p /root/etc/systemd/system/multi-user.target.wants
     ln -sf ../tare.service /root/etc/systemd/system/multi-user.target.wants/tare.service
+    # What a guest without network, terminal and future does not need.
+    for unit in apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer getty.target \
+      ldconfig.service systemd-firstboot.service systemd-hwdb-update.service systemd-journal-catalog-update.service \
+      systemd-timesyncd.service systemd-update-done.service; do
+      ln -sf /dev/null "/root/etc/systemd/system/$unit"
+    done
     exec switch_root /root /lib/systemd/systemd
     ;;
   *) exec switch_root /root /payload/guest/plain-init.sh ;;

@@ -34,7 +34,7 @@ pub fn run(
         .arg("-initrd")
         .arg(&initramfs)
         .arg("-append")
-        .arg(command_line(scenario, &options.cases))
+        .arg(command_line(scenario, &options.cases, options.gate))
         .stdin(Stdio::null())
         .spawn()
         .map_err(|error| format!("qemu-system-x86_64 did not start: {error}"))?;

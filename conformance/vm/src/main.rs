@@ -44,7 +44,7 @@ fn run(options: &Options) -> ExitCode {
     let chosen: Vec<&Scenario> = scenario::ALL
         .iter()
         .filter(|scenario| scenario.name.contains(&options.filter))
-        .filter(|scenario| !options.gate || scenario.gate)
+        .filter(|scenario| !options.gate || scenario.gate.is_some())
         .collect();
     if chosen.is_empty() {
         eprintln!(

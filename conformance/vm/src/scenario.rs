@@ -35,6 +35,7 @@ const COMMON: &[&str] = &[
     "dbus",
     "dbus-user-session",
     "iproute2",
+    "jq",
     "libpam-systemd",
     "libseccomp2",
     "passwd",
@@ -51,6 +52,30 @@ const TRIXIE: Userland = Userland {
     packages: COMMON,
 };
 
+const SELINUX: Userland = Userland {
+    name: "trixie-selinux",
+    release: Release::Trixie,
+    packages: &[
+        "busybox-static",
+        "dbus",
+        "iproute2",
+        "libseccomp2",
+        "policycoreutils",
+        "procps",
+        "selinux-policy-default",
+        "strace",
+        "systemd",
+        "systemd-sysv",
+    ],
+};
+
+/// The newest release whose systemd still boots with cgroup v1.
+const BOOKWORM: Userland = Userland {
+    name: "bookworm",
+    release: Release::Bookworm,
+    packages: COMMON,
+};
+
 pub struct Scenario {
     pub name: &'static str,
     pub shows: &'static str,
@@ -62,8 +87,8 @@ pub struct Scenario {
     pub command_line: &'static str,
     /// Names of guest/suites/NAME.sh, in this order.
     pub suites: &'static [&'static str],
-    /// Whether it runs in the gate.
-    pub gate: bool,
+    /// What the gate runs of the conformance suite; None: the scenario is not in the gate.
+    pub gate: Option<&'static str>,
     /// Seconds after which a boot is ended.
     pub limit: u64,
 }
@@ -77,7 +102,26 @@ pub const ALL: &[Scenario] = &[
         systemd: false,
         command_line: "",
         suites: &["cgroup-v2", "conformance"],
-        gate: true,
+        gate: Some(
+            "basic/,cgroups/,update/,observe/,trace/,kill/,devices/,exec/,mounts/cgroup,rootless/,streams/state",
+        ),
+        limit: 1800,
+    },
+    Scenario {
+        name: "v2-systemd",
+        shows: "Linux 6.12, systemd makes the groups, AppArmor in force, a user's session with delegation",
+        kernel: Release::Trixie,
+        userland: TRIXIE,
+        systemd: true,
+        command_line: "apparmor=1 security=apparmor",
+        suites: &[
+            "apparmor",
+            "user",
+            "cgroup-systemd",
+            "conformance-systemd",
+            "units",
+        ],
+        gate: Some("basic/,cgroups/,update/,trace/,kill/,lifecycle/"),
         limit: 1800,
     },
     Scenario {
@@ -88,7 +132,51 @@ pub const ALL: &[Scenario] = &[
         systemd: false,
         command_line: "",
         suites: &["cgroup-v2", "conformance"],
-        gate: false,
+        gate: None,
+        limit: 1800,
+    },
+    Scenario {
+        name: "selinux",
+        shows: "Linux 6.12, SELinux with Debian's default policy, permissive",
+        kernel: Release::Trixie,
+        userland: SELINUX,
+        systemd: true,
+        command_line: "security=selinux selinux=1 enforcing=0",
+        suites: &["selinux"],
+        gate: None,
+        limit: 1800,
+    },
+    Scenario {
+        name: "v1-plain",
+        shows: "Linux 6.1, every controller on cgroup v1, no systemd",
+        kernel: Release::Bookworm,
+        userland: TRIXIE,
+        systemd: false,
+        command_line: "tare.cgroup=v1",
+        suites: &["cgroup-v1", "conformance"],
+        gate: None,
+        limit: 1800,
+    },
+    Scenario {
+        name: "v1-systemd",
+        shows: "Linux 6.1, systemd 252 with cgroup v1 alone",
+        kernel: Release::Bookworm,
+        userland: BOOKWORM,
+        systemd: true,
+        command_line: "systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1",
+        suites: &["conformance-systemd", "units"],
+        gate: None,
+        limit: 1800,
+    },
+    Scenario {
+        name: "hybrid",
+        shows: "Linux 6.1, systemd 252 with cgroup v1 and an empty v2 beside it",
+        kernel: Release::Bookworm,
+        userland: BOOKWORM,
+        systemd: true,
+        command_line: "systemd.unified_cgroup_hierarchy=0",
+        suites: &["conformance-systemd", "units"],
+        gate: None,
         limit: 1800,
     },
     Scenario {
@@ -99,23 +187,27 @@ pub const ALL: &[Scenario] = &[
         systemd: false,
         command_line: "",
         suites: &["cgroup-v2", "crates", "conformance"],
-        gate: false,
+        gate: None,
         limit: 2400,
     },
 ];
 
 /// The kernel's command line; the guest's scripts read the words that begin with `tare.`.
-pub fn command_line(scenario: &Scenario, cases: &str) -> String {
+pub fn command_line(scenario: &Scenario, cases: &str, gate: bool) -> String {
     let init = if scenario.systemd { "systemd" } else { "plain" };
     let mut words = vec![
         "console=ttyS0".to_owned(),
         "panic=-1".to_owned(),
         "net.ifnames=0".to_owned(),
+        "systemd.show_status=0".to_owned(),
         format!("tare.init={init}"),
         format!("tare.suites={}", scenario.suites.join(",")),
     ];
     if !cases.is_empty() {
         words.push(format!("tare.cases={cases}"));
+    }
+    if let (true, Some(part)) = (gate, scenario.gate) {
+        words.push(format!("tare.gate={part}"));
     }
     if !scenario.command_line.is_empty() {
         words.push(scenario.command_line.to_owned());
@@ -130,8 +222,8 @@ mod tests {
     #[test]
     fn the_guest_is_told_what_to_run() {
         assert_eq!(
-            command_line(&ALL[0], "mounts/"),
-            "console=ttyS0 panic=-1 net.ifnames=0 tare.init=plain tare.suites=cgroup-v2,conformance tare.cases=mounts/"
+            command_line(&ALL[0], "mounts/", false),
+            "console=ttyS0 panic=-1 net.ifnames=0 systemd.show_status=0 tare.init=plain tare.suites=cgroup-v2,conformance tare.cases=mounts/"
         );
     }
 

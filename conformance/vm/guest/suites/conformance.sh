@@ -1,2 +1,3 @@
 # The conformance suite with the cgroupfs driver.
-exec "$PAYLOAD/bin/conformance" --runtime "$PAYLOAD/bin/trun" ${CASES:+--filter "$CASES"}
+filter=${CASES:-$GATE}
+exec "$PAYLOAD/bin/conformance" --runtime "$PAYLOAD/bin/trun" --patience 5 ${filter:+--filter "$filter"}

@@ -6,6 +6,5 @@ run() { # PROGRAM FILTER
 }
 run sys-tare_sys "$CASES"
 run runtime-tare_runtime "stage_tests::$CASES"
-run cgroup-kernel "$CASES"
 run cgroup-unified "$CASES"
 exit $status
