@@ -23,6 +23,7 @@ suite faults .ci/faults.sh --full
 suite concurrency .ci/many.sh
 suite cve .ci/cve.sh 1000
 suite runtime-tools conformance/runtime-tools/run.sh trun
+suite tools-on-runc conformance/runtime-tools/run.sh runc
 suite callers conformance/callers/all.sh "$(realpath "${CARGO_TARGET_DIR:-target}/release/trun")"
 
 printf '\n%s\n' "${summary[@]}"

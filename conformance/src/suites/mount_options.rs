@@ -1,13 +1,13 @@
 //! Options of mounts, each as mountinfo and statfs show it inside.
 
-use crate::case::cases;
+use crate::case::{cases, skip};
 use crate::inspect::{EACCES, EROFS, Mount, Report};
 use crate::sandbox::Sandbox;
 use serde_json::json;
 use std::fs;
 
 cases!("mount-options":
-    tmpfs_size_and_mode, tmpfs_uid_gid, tmpfs_nr_inodes, ro, rw_is_default, nosuid, nodev, noexec, noatime, relatime, strictatime, nodiratime, sync, dirsync, lazytime_and_iversion, clearing_forms, last_option_wins, nosymfollow, bind_nosuid_nodev_noexec, propagation_private, propagation_shared, propagation_unbindable, tmpcopyup, unknown_option_is_data, unknown_type, remount_of_a_bind, ro_tmpfs_keeps_mountpoints,
+    tmpfs_size_and_mode, tmpfs_uid_gid, tmpfs_nr_inodes, ro, rw_is_default, nosuid, nodev, noexec, noatime, relatime, strictatime, nodiratime, sync, dirsync, lazytime_and_iversion, clearing_forms, last_option_wins, nosymfollow, bind_nosuid_nodev_noexec, propagation_private, propagation_shared, propagation_unbindable, tmpcopyup, unknown_option_is_data, unknown_type, remount_of_a_bind, ro_tmpfs_keeps_mountpoints, label_without_selinux,
 );
 
 /// A tmpfs with `options` at /mnt, as seen inside.
@@ -262,5 +262,24 @@ fn ro_tmpfs_keeps_mountpoints(s: &mut Sandbox) {
             report.errno("create:/mnt/inner/x")
         ),
         (EROFS, 0)
+    );
+}
+
+/// Every label is no more than text where no policy is loaded.
+fn label_without_selinux(s: &mut Sandbox) {
+    if std::path::Path::new("/sys/fs/selinux/enforce").exists() {
+        skip("SELinux is in force here");
+    }
+    s.spec.set(
+        "linux.mountLabel",
+        "system_u:object_r:container_file_t:s0:c1,c2",
+    );
+    let seen = tmpfs_with(s, &["nosuid"]);
+    assert!(
+        !seen
+            .super_options
+            .iter()
+            .any(|option| option.starts_with("context")),
+        "{seen:?}"
     );
 }

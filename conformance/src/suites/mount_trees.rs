@@ -3,11 +3,12 @@
 use crate::case::cases;
 use crate::inspect::EROFS;
 use crate::sandbox::Sandbox;
+use crate::suites::namespaces::userns_of;
 use serde_json::json;
 use std::fs;
 
 cases!("mount-trees":
-    bind_ro_is_not_recursive, rbind_brings_submounts, bind_leaves_submounts, rbind_rro, recursive_attributes, rbind_type_none, propagation_slave, propagation_rslave_receives, idmap, ridmap_of_a_tree, bind_keeps_locked_flags,
+    bind_ro_is_not_recursive, rbind_brings_submounts, bind_leaves_submounts, rbind_rro, recursive_attributes, rbind_type_none, propagation_slave, propagation_rslave_receives, idmap, idmap_in_a_user_namespace, ridmap_of_a_tree, bind_keeps_locked_flags,
 );
 
 /// A source directory with a tmpfs mounted below it on the host; undone by the returned guard.
@@ -163,6 +164,33 @@ fn idmap(s: &mut Sandbox) {
         (&seen["uid"], &seen["gid"]),
         (&json!(100_001), &json!(200_002))
     );
+}
+
+fn idmap_in_a_user_namespace(s: &mut Sandbox) {
+    let source = s.path("dir");
+    fs::create_dir(&source).unwrap();
+    fs::write(format!("{source}/file"), "").unwrap();
+    userns_of(s, 100_000, 65536);
+    let owner = |s: &mut Sandbox, options: &[&str], host: Option<u32>| {
+        let mut mount =
+            json!({"destination": "/mnt", "type": "bind", "source": source, "options": options});
+        if let Some(host) = host {
+            mount["uidMappings"] = json!([{"containerID": 0, "hostID": host, "size": 1000}]);
+            mount["gidMappings"] = mount["uidMappings"].clone();
+        }
+        s.spec.unmount("/mnt").push("mounts", mount);
+        let report = s.inspect(&["stat:/mnt/file"]);
+        let seen = report.probe("stat:/mnt/file");
+        (seen["uid"].clone(), seen["gid"].clone())
+    };
+    let both = |id: u32| (json!(id), json!(id));
+    assert_eq!(owner(s, &["bind"], None), both(65534), "without a map");
+    assert_eq!(
+        owner(s, &["bind", "idmap"], None),
+        both(0),
+        "the container's"
+    );
+    assert_eq!(owner(s, &["bind"], Some(100_500)), both(500), "its own");
 }
 
 fn ridmap_of_a_tree(s: &mut Sandbox) {

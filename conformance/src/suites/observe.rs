@@ -299,6 +299,10 @@ fn events_stats_keys(s: &mut Sandbox) {
         "{data}"
     );
     assert!(data["cpuset"]["cpus"].is_array(), "{data}");
+    // A container has no interface of the runtime's making and no resctrl group: one is null, the other empty.
+    let keys = data.as_object().unwrap();
+    assert_eq!(keys.get("network_interfaces"), Some(&Value::Null), "{data}");
+    assert_eq!(keys.get("intel_rdt"), Some(&json!({})), "{data}");
     s.stop();
 }
 
