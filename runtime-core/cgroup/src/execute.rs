@@ -83,6 +83,14 @@ impl Executor {
         let unit = scope
             .as_ref()
             .map_or(String::new(), |scope| scope.unit.clone());
+        // Later calls speak to the bus that made the scope: the caller may have left the choice of it open.
+        let manager = match (manager, scope) {
+            (crate::Manager::Systemd { user, .. }, Some(scope)) => crate::Manager::Systemd {
+                user,
+                address: scope.address.clone(),
+            },
+            (manager, _) => manager,
+        };
         Cgroup::open(Saved {
             paths,
             manager,

@@ -271,7 +271,13 @@ fn a_container_in_a_scope_from_start_to_removal() {
             .run(step, Some(program.pid()))
             .unwrap_or_else(|error| panic!("{step}: {error}"));
     }
-    let cgroup = executor.commit(&decision, systemd.manager());
+    // As for root's systemd, whose bus the decision knows.
+    let open = Manager::Systemd {
+        user: true,
+        address: String::new(),
+    };
+    let cgroup = executor.commit(&decision, open);
+    assert_eq!(cgroup.saved().manager, systemd.manager());
     // It runs below the test's own manager, not where a user's usually is: the truth is kept.
     let expect = format!("{}/user.slice/trun-c1.scope", systemd.cgroup);
     assert_eq!(cgroup.saved().unit, "trun-c1.scope");
