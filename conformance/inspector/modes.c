@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,7 +109,20 @@ static int receive_listener(int connection, char *text, size_t room) {
     return count > position ? fds[position] : -1;
 }
 
-// `seccomp-agent SOCKET COUNT`: serves as listenerPath, answers COUNT notifications with value 4242.
+// Lets every call go on, until no process is left under the filter or the caller kills us; answers how many there were.
+static long let_all_go_on(int notify) {
+    long count = 0;
+    for (struct pollfd wait = {notify, POLLIN, 0}; poll(&wait, 1, -1) > 0 && wait.revents & POLLIN; count++) {
+        struct seccomp_notif request = {0};
+        if (ioctl(notify, SECCOMP_IOCTL_NOTIF_RECV, &request))
+            continue; // the caller was killed meanwhile
+        struct seccomp_notif_resp response = {.id = request.id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+        ioctl(notify, SECCOMP_IOCTL_NOTIF_SEND, &response);
+    }
+    return count;
+}
+
+// `seccomp-agent SOCKET COUNT`: serves as listenerPath, answers COUNT notifications with value 4242; COUNT `continue` lets all go on.
 int mode_seccomp_agent(int argc, char **argv) {
     static char text[65536];
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -124,6 +138,8 @@ int mode_seccomp_agent(int argc, char **argv) {
     int notify = receive_listener(connection, text, sizeof text);
     json_string("state", text);
     json_number("listener", notify >= 0);
+    if (notify >= 0 && !strcmp(argv[1], "continue"))
+        json_number("continued", let_all_go_on(notify));
     json_open("notifications", '[');
     for (int left = atoi(argv[1]); notify >= 0 && left > 0; left--) {
         struct seccomp_notif request = {0};

@@ -90,7 +90,7 @@ fn fill(directory: &Path) -> io::Result<()> {
 }
 
 /// A static program names no interpreter: no PT_INTERP segment in its ELF header table.
-fn is_static(path: &str) -> bool {
+pub fn is_static(path: &str) -> bool {
     let Ok(bytes) = fs::read(path) else {
         return false;
     };

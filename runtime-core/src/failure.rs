@@ -57,7 +57,11 @@ pub(crate) fn in_child_step(plan: &Plan, step: usize, errno: Errno, detail: u32)
             errno,
             hint: Outside::look()
                 .child(op, errno)
-                .or_else(|| hint(op, errno, &failed.from)),
+                .or_else(|| hint(op, errno, &failed.from))
+                .or_else(|| {
+                    let instead = failed.alternative.as_ref()?;
+                    hint(&instead.op, errno, &failed.from)
+                }),
         },
     }
 }
@@ -251,6 +255,9 @@ fn hint(op: &ChildOp, errno: Errno, from: &str) -> Option<String> {
         (ChildOp::Unshare(_), Errno::ENOSPC) => "raise the limit in /proc/sys/user/max_*_namespaces".to_owned(),
         (ChildOp::Unshare(_) | ChildOp::Join { .. }, Errno::EPERM) => {
             "this needs root, or a user namespace in linux.namespaces".to_owned()
+        }
+        (ChildOp::Bounding(_), Errno::EPERM) => {
+            "taking capabilities out of the bounding set takes CAP_SETPCAP, which the caller lacks; let whoever started the caller give it that capability, or add a user namespace".to_owned()
         }
         (ChildOp::Rlimit(_), Errno::EPERM) => "raising a hard limit needs CAP_SYS_RESOURCE; lower it in process.rlimits".to_owned(),
         (ChildOp::Groups(_), Errno::EPERM) => "setgroups is denied in this user namespace; leave process.user.additionalGids empty".to_owned(),

@@ -40,6 +40,11 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
             return errno_hint(errno.raw_os_error()).map(str::to_owned);
         }
         Error::Missing { .. } | Error::Cgroup(_) => return None,
+        Error::System { what, errno }
+            if what.contains(crate::store::STATE_ROOT) && matches!(errno.get(), 1 | 13 | 30) =>
+        {
+            "the caller may not use that directory: name another one by --root, or for a user's own set XDG_RUNTIME_DIR (usually /run/user/UID)"
+        }
         Error::System { errno, .. } => return errno_hint(errno.get()).map(str::to_owned),
     };
     Some(text.to_owned())

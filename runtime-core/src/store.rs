@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 mod root;
 
-pub(crate) use root::StateRoot;
+pub(crate) use root::{STATE_ROOT, StateRoot};
 
 const STATE_FILE: &str = "state.json";
 const CONFIG_FILE: &str = "config.json";

@@ -182,8 +182,6 @@ impl Cgroup {
     ///
     /// Returns what was left out. A refused value leaves those written before it in force.
     pub fn update(&self, resources: &Resources) -> Result<Vec<Skip>, Error> {
-        let layout = self.layout();
-        let limits = limits::settings(&layout, resources, &self.current()?)?;
         if self.saved.paths.is_empty() {
             return match limits::first_asked(resources) {
                 Some(json) => {
@@ -192,6 +190,8 @@ impl Cgroup {
                 None => Ok(Vec::new()),
             };
         }
+        let layout = self.layout();
+        let limits = limits::settings(&layout, resources, &self.current()?)?;
         if let Manager::Systemd { address, .. } = &self.saved.manager {
             let properties = properties::of_resources(resources, layout.mode == Mode::V2)?;
             unit::set_properties(address, &self.saved.unit, &properties)?;

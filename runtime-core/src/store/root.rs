@@ -7,6 +7,9 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// What an error about the root calls it.
+pub(crate) const STATE_ROOT: &str = "the state root";
+
 /// How often a claim is tried while another call is on its way into or out of the directory; a millisecond each.
 const CLAIM_TRIES: u32 = 50;
 
@@ -26,7 +29,7 @@ impl StateRoot {
                 path: path.to_owned(),
             })),
             Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(Error::path("open the state root", path, errno)),
+            Err(errno) => Err(Error::path(&format!("open {STATE_ROOT}"), path, errno)),
         }
     }
 
@@ -43,12 +46,12 @@ impl StateRoot {
                 // A parent on a read-only filesystem or in an automounted directory may be there all the same.
                 Err(errno) => match rustix::fs::stat(&made) {
                     Ok(_) => {}
-                    Err(_) => return Err(Error::path("make the state root", &made, errno)),
+                    Err(_) => return Err(Error::path(&format!("make {STATE_ROOT}"), &made, errno)),
                 },
             }
         }
         StateRoot::open(path)?.ok_or_else(|| Error::Missing {
-            what: "make the state root".to_owned(),
+            what: format!("make {STATE_ROOT}"),
             path: path.to_owned(),
         })
     }

@@ -1,97 +1,16 @@
-//! Rootless: the runtime started by an ordinary user, with one mapped id or a range by newuidmap.
+//! The runtime started by an ordinary user, with one mapped id: the usual life of a container.
 
-use crate::case::{cases, skip};
+use super::{USER, as_user, inspect_as_user, prepare, run_as_user};
+use crate::case::cases;
 use crate::inspect::Report;
-use crate::runtime::Call;
 use crate::sandbox::Sandbox;
 use serde_json::json;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::Path;
 
 cases!("rootless":
-    runs, lifecycle, identity_inside, exec, own_files_outside, cgroup_limits_are_refused_or_kept, no_network_namespace, host_network_sysfs_by_bind, range_by_newuidmap,
+    runs, lifecycle, identity_inside, exec, own_files_outside, cgroup_limits_are_refused_or_kept, no_network_namespace, host_network_sysfs_by_bind,
     state_root_by_xdg, kill_and_delete, missing_maps_explained, devices_are_bound, setgroups_is_denied, additional_gids_refused, masked_paths,
 );
-
-/// Nobody's id: no entry in passwd, no process.
-const USER: u32 = 61_234;
-
-fn give(path: &Path, user: u32) {
-    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-        let kind = entry.file_type().unwrap();
-        if kind.is_dir() {
-            give(&entry.path(), user);
-        }
-        // The two programs are hard links into the shared template.
-        if !kind.is_symlink() && !matches!(entry.file_name().to_str(), Some("busybox" | "inspect"))
-        {
-            chown(entry.path(), Some(user), Some(user)).unwrap();
-        }
-    }
-    chown(path, Some(user), Some(user)).unwrap();
-}
-
-fn prepare(s: &mut Sandbox) {
-    if fs::read_to_string("/proc/sys/user/max_user_namespaces").is_ok_and(|text| text.trim() == "0")
-    {
-        skip("user namespaces are off");
-    }
-    s.spec
-        .namespace("user", None)
-        .set(
-            "linux.uidMappings",
-            json!([{"containerID": 0, "hostID": USER, "size": 1}]),
-        )
-        .set(
-            "linux.gidMappings",
-            json!([{"containerID": 0, "hostID": USER, "size": 1}]),
-        )
-        .remove("linux.cgroupsPath")
-        .unmount("/dev/pts")
-        .mount(
-            "/dev/pts",
-            "devpts",
-            "devpts",
-            &[
-                "nosuid",
-                "noexec",
-                "newinstance",
-                "ptmxmode=0666",
-                "mode=0620",
-            ],
-        );
-    fs::create_dir_all(&s.environment.root).unwrap();
-    let directory = s.environment.directory.clone();
-    fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
-    s.write_spec();
-    give(&directory, USER);
-}
-
-fn as_user(s: &Sandbox, call: Call) -> Call {
-    let xdg = s.path("xdg");
-    fs::create_dir_all(&xdg).unwrap();
-    chown(&xdg, Some(USER), Some(USER)).unwrap();
-    chown(s.bundle.join("config.json"), Some(USER), Some(USER)).unwrap();
-    let mut call = call;
-    // This user has no session and no bus: the groups are made without systemd.
-    call.globals.retain(|word| word != "--systemd-cgroup");
-    call.user(USER).env("XDG_RUNTIME_DIR", xdg)
-}
-
-fn run_as_user(s: &mut Sandbox, arguments: &[&str]) -> crate::runtime::Output {
-    s.spec.args(arguments);
-    let call = s.run_call(&[]);
-    as_user(s, call).run()
-}
-
-fn inspect_as_user(s: &mut Sandbox, probes: &[&str]) -> Report {
-    Report::parse(
-        &run_as_user(s, &[&["/inspect", "report"], probes].concat())
-            .ok()
-            .stdout,
-    )
-}
 
 fn runs(s: &mut Sandbox) {
     prepare(s);
@@ -210,74 +129,6 @@ fn host_network_sysfs_by_bind(s: &mut Sandbox) {
     );
     assert_ne!(report.errno("mkdir:/sys/fs/cgroup/memory/x"), 0);
     assert_ne!(report.errno("create:/sys/fs/cgroup/x"), 0);
-}
-
-/// Gives the user a name and ranges, in a mount namespace of its own so that the host's files stay as they are.
-fn with_subordinate_ids(s: &Sandbox, mut call: Call) -> Call {
-    let passwd = fs::read_to_string("/etc/passwd").unwrap();
-    let user = format!("tctest:x:{USER}:{USER}::/:/bin/sh\n");
-    fs::write(s.path("passwd"), passwd + &user).unwrap();
-    fs::write(s.path("subuid"), "tctest:700000:65536\n").unwrap();
-    let script = format!(
-        "set -e; mount --bind {0}/passwd /etc/passwd; touch -a /etc/subuid /etc/subgid; \
-         mount --bind {0}/subuid /etc/subuid; mount --bind {0}/subuid /etc/subgid; \
-         exec setpriv --reuid {USER} --regid {USER} --clear-groups -- \"$@\"",
-        s.environment.directory.display()
-    );
-    let runtime = std::mem::replace(&mut call.program, "/usr/bin/unshare".into());
-    let mut arguments: Vec<std::ffi::OsString> = [
-        "--mount",
-        "--propagation",
-        "slave",
-        "/bin/sh",
-        "-c",
-        &script,
-        "sh",
-    ]
-    .into_iter()
-    .map(Into::into)
-    .collect();
-    arguments.push(runtime.into());
-    arguments.append(&mut call.globals);
-    call.globals = arguments;
-    call.user = None;
-    call
-}
-
-fn range_by_newuidmap(s: &mut Sandbox) {
-    for program in [
-        "/usr/bin/newuidmap",
-        "/usr/bin/setpriv",
-        "/usr/bin/unshare",
-        "/etc/subuid",
-        "/etc/subgid",
-    ] {
-        if !Path::new(program).exists() {
-            skip(format!(
-                "{program} is absent (packages uidmap and util-linux)"
-            ));
-        }
-    }
-    prepare(s);
-    let maps = json!([
-        {"containerID": 0, "hostID": USER, "size": 1}, {"containerID": 1, "hostID": 700_000, "size": 1000}
-    ]);
-    s.spec
-        .set("linux.uidMappings", maps.clone())
-        .set("linux.gidMappings", maps);
-    s.spec
-        .args(&["/inspect", "report", "child:setuid:5", "chown:/tmp,5,6"]);
-    let call = s.run_call(&[]);
-    let call = with_subordinate_ids(s, as_user(s, call));
-    let report = Report::parse(&call.run().ok().stdout);
-    assert_eq!(report.texts("uid_map").len(), 2);
-    assert_eq!(report.texts("gid_map").len(), 2);
-    assert_eq!(
-        report.texts("setgroups"),
-        ["allow"],
-        "newgidmap leaves setgroups alone"
-    );
-    assert_eq!(report.errno("chown:/tmp,5,6"), 0);
 }
 
 fn state_root_by_xdg(s: &mut Sandbox) {
