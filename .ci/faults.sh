@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
   exit 1
 }
 .ci/toolchain
-.ci/need libc6-dev busybox-static util-linux strace iproute2 systemd dbus dbus-user-session btrfs-progs
+.ci/need libc6-dev busybox-static util-linux uidmap strace iproute2 systemd dbus dbus-user-session btrfs-progs
 .ci/build-proof.sh
 target=${CARGO_TARGET_DIR:-target}
 cargo build --quiet -p tare-conformance

@@ -19,6 +19,8 @@ pub struct Fault {
     pub what: What,
     /// After the step's work, not instead of it.
     pub late: bool,
+    /// Of a step with an alternative the first form only, so that the alternative is run.
+    pub first: bool,
     /// What is then left on purpose, so that a test can show that it would see it.
     pub keep: Option<Keep>,
 }
@@ -69,7 +71,8 @@ pub fn arm(fault: Fault) {
     let _ = FAULT.set(fault);
 }
 
-/// `LANE:STEP:WHAT`, with WHAT an errno's number, `die` or `hop`, and `+` after it for late, `!KEPT` at the end; or `show`.
+/// `LANE:STEP:WHAT`, with WHAT an errno's number, `die` or `hop`, then `+` for late or `~` for the first form only, `!KEPT` at the end; or
+/// `show`.
 impl FromStr for Fault {
     type Err = String;
     fn from_str(text: &str) -> Result<Fault, String> {
@@ -80,6 +83,7 @@ impl FromStr for Fault {
                 step: 0,
                 what: What::Die,
                 late: false,
+                first: false,
                 keep: None,
             });
         }
@@ -108,6 +112,10 @@ impl FromStr for Fault {
             Some(what) => (what, true),
             None => (what, false),
         };
+        let (what, first) = match what.strip_suffix('~') {
+            Some(what) => (what, true),
+            None => (what, false),
+        };
         Ok(Fault {
             lane: match lane {
                 "child" => Lane::Child,
@@ -121,6 +129,7 @@ impl FromStr for Fault {
                 number => What::Errno(number.parse().map_err(|_| wrong())?),
             },
             late,
+            first,
             keep,
         })
     }
@@ -147,6 +156,12 @@ pub(crate) fn child(lowered: &mut Lowered) {
         What::HopDies => PARK_HOP,
     };
     let narrow = |number: usize| u32::try_from(number).unwrap_or(0);
+    // An alternative is three ops: the choice, the first form, the other.
+    let (first, ops) = if fault.first && ops == 3 {
+        (first + 1, 1)
+    } else {
+        (first, ops)
+    };
     let word = Word::new(narrow(first), narrow(ops), what, fault.late);
     lowered.bytes[12..16].copy_from_slice(&word.0.to_ne_bytes());
 }
@@ -212,6 +227,7 @@ mod tests {
             step,
             what,
             late,
+            first: false,
             keep: None,
         };
         for (text, expected) in [

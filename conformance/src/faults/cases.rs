@@ -2,18 +2,18 @@
 
 use super::ground::Ground;
 use super::left::Before;
-use super::sweep::Steps;
+use super::parked;
+use super::steps::Steps;
 use crate::process;
-use crate::runtime::{Output, Running};
+use crate::runtime::Output;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
-use rustix::process::Signal;
 use serde_json::json;
 use std::ffi::CString;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub struct Cases<'a> {
     pub ground: &'a mut Ground,
@@ -72,8 +72,7 @@ impl Cases<'_> {
                     .make()
                     .env("TARE_FAULT", format!("child:{step}:die"))
                     .spawn();
-                let pid = parked(&create);
-                process::kill(pid, Signal::STOP);
+                parked::stop(&create, &ground.known.borrow());
                 assert!(process::is_alive(create.pid()), "create did not wait");
                 assert_eq!(ground.status(), "creating");
                 ground.known.borrow_mut().insert(create.pid());
@@ -92,8 +91,7 @@ impl Cases<'_> {
         }
         self.checked("the runtime killed before it", |ground| {
             let create = ground.make().env("TARE_FAULT", "child:12:die").spawn();
-            let pid = parked(&create);
-            process::kill(pid, Signal::STOP);
+            let pid = parked::stop(&create, &ground.known.borrow());
             create.kill();
             assert!(
                 process::is_alive(pid),
@@ -111,8 +109,7 @@ impl Cases<'_> {
                 .run()
                 .ok();
             let start = ground.start().spawn();
-            let pid = parked(&start);
-            process::kill(pid, Signal::STOP);
+            parked::stop(&start, &ground.known.borrow());
             ground.known.borrow_mut().insert(start.pid());
             let deleted = ground.delete_by_force();
             assert_eq!(deleted.code, 0, "delete --force: {}", deleted.stderr);
@@ -300,24 +297,6 @@ impl Cases<'_> {
             },
         );
     }
-}
-
-/// The process below a runtime that stands still as the fault wants it.
-fn parked(running: &Running) -> i32 {
-    let own = std::process::id() as i32;
-    let end = Instant::now() + Duration::from_secs(10);
-    while Instant::now() < end {
-        let below = process::children(running.pid());
-        let found = below.into_iter().chain(process::children(own)).find(|pid| {
-            fs::read_to_string(format!("/proc/{pid}/comm"))
-                .is_ok_and(|name| name.trim() == "tare-parked")
-        });
-        if let Some(pid) = found {
-            return pid;
-        }
-        std::thread::sleep(Duration::from_micros(300));
-    }
-    panic!("no process stands still: the fault did not strike");
 }
 
 fn refused(output: &Output, words: &[&str]) {

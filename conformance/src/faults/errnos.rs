@@ -6,7 +6,7 @@ pub struct Errno {
     pub number: i32,
 }
 
-const NUMBERS: [(&str, i32); 27] = [
+const NUMBERS: [(&str, i32); 29] = [
     ("EPERM", 1),
     ("ENOENT", 2),
     ("EIO", 5),
@@ -25,9 +25,11 @@ const NUMBERS: [(&str, i32); 27] = [
     ("EROFS", 30),
     ("EPIPE", 32),
     ("ERANGE", 34),
+    ("ENOSYS", 38),
     ("ELOOP", 40),
     ("EPROTO", 71),
     ("EUSERS", 87),
+    ("EOPNOTSUPP", 95),
     ("ENOBUFS", 105),
     ("ECONNRESET", 104),
     ("ETIMEDOUT", 110),
@@ -147,7 +149,8 @@ pub fn of(child: bool, text: &str) -> Vec<Errno> {
     names.iter().map(|name| by_name(name)).collect()
 }
 
-fn by_name(name: &str) -> Errno {
+/// The number of an error's name.
+pub fn by_name(name: &str) -> Errno {
     let (name, number) = NUMBERS
         .iter()
         .find(|(known, _)| *known == name)

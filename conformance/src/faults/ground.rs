@@ -8,7 +8,8 @@ use crate::sandbox::Sandbox;
 use rustix::fd::OwnedFd;
 use rustix::net::{RecvAncillaryBuffer, RecvFlags, recvmsg};
 use rustix::process::Signal;
-use std::cell::RefCell;
+use serde_json::Value;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::IoSliceMut;
@@ -43,6 +44,8 @@ pub struct Ground {
     pub groups: Vec<PathBuf>,
     /// cgroups of the helpers.
     pub own_groups: Vec<PathBuf>,
+    /// The init of an exec's container.
+    pub init: Cell<i32>,
     /// Our children that are meant to be there.
     pub known: RefCell<BTreeSet<i32>>,
 }
@@ -63,6 +66,7 @@ impl Ground {
             interface: None,
             groups: Vec::new(),
             own_groups: Vec::new(),
+            init: Cell::new(0),
             known: RefCell::default(),
         };
         ground.sandbox.spec.args(&["/bin/sh", "-c", PROGRAM]);
@@ -112,6 +116,8 @@ impl Ground {
             process::eventually(Duration::from_secs(5), || self.has_run()),
             "the container does not run"
         );
+        let init = self.state().and_then(|state| state["pid"].as_i64());
+        self.init.set(init.unwrap_or(0) as i32);
     }
 
     pub fn pid_file(&self) -> PathBuf {
@@ -140,11 +146,16 @@ impl Ground {
     /// What `state` says, or what it complains of.
     pub fn status(&self) -> String {
         let output = self.call(&["state", &self.sandbox.id]).run();
-        let parsed: Option<serde_json::Value> = serde_json::from_str(&output.stdout).ok();
+        let parsed: Option<Value> = serde_json::from_str(&output.stdout).ok();
         match parsed.as_ref().and_then(|state| state["status"].as_str()) {
             Some(status) => status.to_owned(),
             None => output.stderr.trim().to_owned(),
         }
+    }
+
+    fn state(&self) -> Option<Value> {
+        let output = self.call(&["state", &self.sandbox.id]).run();
+        serde_json::from_str(&output.stdout).ok()
     }
 
     /// Whether the container's own program has run since the last `forget`.

@@ -101,7 +101,10 @@ fn mounts() -> BTreeSet<String> {
 fn files(ground: &Ground) -> BTreeSet<PathBuf> {
     let environment = &ground.sandbox.environment;
     let mut found = BTreeSet::new();
+    // The terminals of the container that an exec goes into.
+    let terminals = PathBuf::from(format!("/proc/{}/root/dev/pts", ground.init.get()));
     for directory in [
+        terminals.as_path(),
         environment.directory.as_path(),
         &environment.root,
         &environment.temporary,

@@ -8,7 +8,9 @@ mod cases;
 mod errnos;
 mod ground;
 mod left;
+mod parked;
 mod plans;
+mod steps;
 mod sweep;
 mod syscalls;
 mod systemd;
@@ -27,7 +29,8 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use sweep::{Lane, Steps, Sweep};
+use steps::Steps;
+use sweep::{Lane, Sweep};
 
 const HELP: &str = "\
 usage: conformance faults --runtime PATH [options]

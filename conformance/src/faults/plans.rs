@@ -28,13 +28,14 @@ pub enum Verb {
 const USER: u32 = 61_235;
 
 #[rustfmt::skip]
-pub const ALL: [Plan; 17] = [
+pub const ALL: [Plan; 18] = [
     Plan { name: "plain", verb: Verb::Create, prepare: |_| {} },
     Plan { name: "run", verb: Verb::Run, prepare: |_| {} },
     Plan { name: "docker", verb: Verb::Create, prepare: docker },
     Plan { name: "limits", verb: Verb::Create, prepare: limits },
     Plan { name: "userns", verb: Verb::Create, prepare: user_namespace },
     Plan { name: "rootless", verb: Verb::Create, prepare: rootless },
+    Plan { name: "rootless-range", verb: Verb::Create, prepare: rootless_range },
     Plan { name: "systemd", verb: Verb::Create, prepare: super::systemd::prepare },
     Plan { name: "hooks", verb: Verb::Create, prepare: hooks },
     Plan { name: "notify", verb: Verb::Create, prepare: notify },
@@ -147,6 +148,40 @@ fn rootless(g: &mut Ground) {
     ));
     g.sandbox.write_spec();
     give(&directory, USER);
+}
+
+/// The same with a range of ids by newuidmap(1), which are given in this part's own mount namespace.
+fn rootless_range(g: &mut Ground) {
+    let directory = g.sandbox.environment.directory.clone();
+    let passwd = fs::read_to_string("/etc/passwd").expect("it is there");
+    let user = format!("tftest:x:{USER}:{USER}::/:/bin/sh\n");
+    for (name, text, places) in [
+        ("passwd", passwd + &user, &["/etc/passwd"][..]),
+        (
+            "subuid",
+            "tftest:700000:65536\n".to_owned(),
+            &["/etc/subuid", "/etc/subgid"],
+        ),
+    ] {
+        let path = directory.join(name);
+        fs::write(&path, text).expect("own directory");
+        for place in places {
+            rustix::mount::mount_bind(&path, *place)
+                .unwrap_or_else(|error| panic!("{place} (package uidmap): {error}"));
+        }
+    }
+    rootless(g);
+    for file in ["passwd", "subuid"] {
+        chown(directory.join(file), Some(0), Some(0)).expect("own directory");
+    }
+    let maps = json!([
+        {"containerID": 0, "hostID": USER, "size": 1},
+        {"containerID": 1, "hostID": 700_000, "size": 1000}
+    ]);
+    g.sandbox
+        .spec
+        .set("linux.uidMappings", maps.clone())
+        .set("linux.gidMappings", maps);
 }
 
 fn hook(g: &mut Ground, kind: &str) {

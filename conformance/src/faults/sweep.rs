@@ -2,15 +2,15 @@
 
 use super::errnos::{self, Errno};
 use super::ground::Ground;
-use super::left::{Before, children};
+use super::left::Before;
+use super::parked;
 use super::plans::Verb;
+use super::steps::Steps;
 use crate::process;
-use crate::runtime::{Output, Running};
-use rustix::process::Signal;
-use std::collections::BTreeSet;
+use crate::runtime::Output;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Which lane's faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,13 +29,6 @@ enum What {
     HopDies,
 }
 
-/// The plan as the runtime itself tells it.
-#[derive(Clone)]
-pub struct Steps {
-    host: Vec<String>,
-    pub child: Vec<String>,
-}
-
 pub struct Sweep<'a> {
     pub ground: &'a Ground,
     pub lane: Lane,
@@ -43,41 +36,6 @@ pub struct Sweep<'a> {
     pub steps: Steps,
     /// Told each result: the fault's name, and what is wrong.
     pub tell: &'a mut dyn FnMut(&str, Result<(), String>),
-}
-
-impl Steps {
-    /// Asks the runtime for the plan that it is about to run.
-    pub fn ask(ground: &Ground) -> Self {
-        let output = ground.make().env("TARE_FAULT", "show").run();
-        let text = &output.stderr;
-        let lane = |from: &str, to: &[&str]| -> Vec<String> {
-            let lines = text.lines().skip_while(|line| *line != from).skip(1);
-            let own = lines.take_while(|line| !to.contains(line) && line.starts_with("  "));
-            own.map(|line| {
-                let (_, step) = line.trim_start().split_once(' ').expect("number and text");
-                let step = step.rsplit_once("  # ").map_or(step, |(step, _)| step);
-                step.to_owned()
-            })
-            .collect()
-        };
-        let steps = Self {
-            host: lane("host", &["child"]),
-            child: lane("child", &["skip"]),
-        };
-        assert!(
-            output.code != 0 && !steps.host.is_empty() && !steps.child.is_empty(),
-            "no plan in {text:?}: is the runtime built with the feature proof?"
-        );
-        steps
-    }
-
-    /// The directories of cgroups that the plan makes.
-    pub fn groups(&self) -> impl Iterator<Item = &str> {
-        self.host.iter().filter_map(|step| {
-            let path = step.strip_prefix("cgroup make ")?;
-            path.split(' ').next()
-        })
-    }
 }
 
 impl Sweep<'_> {
@@ -88,9 +46,27 @@ impl Sweep<'_> {
                 self.one(index + 1, text, &what);
             }
         }
+        if self.lane == Lane::Child {
+            for (index, text) in steps.iter().enumerate() {
+                self.alternatives(index + 1, text);
+            }
+        }
         // The end of the plan is the end of the faults: one more is none.
         let beyond = format!("{}:{}:5", self.word(), steps.len() + 1);
         self.checked(&beyond, |sweep| sweep.beyond(&beyond));
+    }
+
+    /// A step that has another form for some errors: with each of them the container is made all the same.
+    fn alternatives(&mut self, step: usize, text: &str) {
+        let Some((_, after)) = text.split_once(" | or on ") else {
+            return;
+        };
+        let names = after.split(':').next().unwrap_or_default();
+        for name in names.split(',') {
+            let fault = format!("child:{step}:{}~", errnos::by_name(name).number);
+            let told = format!("{fault} ({text})");
+            self.checked(&told, |sweep| sweep.beyond(&fault));
+        }
     }
 
     fn texts(&self) -> &[String] {
@@ -255,7 +231,7 @@ impl Sweep<'_> {
         let running = ground.make().env("TARE_FAULT", fault).spawn();
         let unheard = if fault.ends_with('+') { step + 1 } else { step } == self.wait();
         if step < self.wait() && !unheard {
-            kill_parked(&running, &ground.known.borrow());
+            parked::kill(&running, &ground.known.borrow());
             let output = running.finish(Duration::from_secs(20));
             let steps = self.steps.child.len();
             let words = format!(
@@ -278,7 +254,7 @@ impl Sweep<'_> {
             return;
         }
         if unheard {
-            kill_parked(&running, &ground.known.borrow());
+            parked::kill(&running, &ground.known.borrow());
             if running.finish(Duration::from_secs(20)).code != 0 {
                 return;
             }
@@ -291,7 +267,7 @@ impl Sweep<'_> {
             running.finish(Duration::from_secs(20)).ok();
             self.waits();
             let start = ground.start().spawn();
-            kill_parked(&start, &ground.known.borrow());
+            parked::kill(&start, &ground.known.borrow());
             // The end of the fifo is all that `start` sees: the same as a program that was killed at once.
             start.finish(Duration::from_secs(20));
             self.ends();
@@ -462,27 +438,4 @@ impl Sweep<'_> {
                 .unwrap_or_default(),
         }
     }
-}
-
-/// Waits until a child of the runtime stands still as the fault wants it, and kills it. A runtime that has ended has left it to us.
-fn kill_parked(running: &Running, known: &BTreeSet<i32>) {
-    let own = std::process::id() as i32;
-    let end = Instant::now() + Duration::from_secs(10);
-    while Instant::now() < end {
-        let ended = !process::is_alive(running.pid());
-        let below = process::children(running.pid());
-        let parked = below.into_iter().chain(process::children(own)).find(|pid| {
-            let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            name.trim() == "tare-parked" && process::is_alive(*pid)
-        });
-        if let Some(pid) = parked {
-            process::kill(pid, Signal::KILL);
-            return;
-        }
-        if ended && children() == *known {
-            return;
-        }
-        std::thread::sleep(Duration::from_micros(300));
-    }
-    panic!("no process stands still at the step: the fault did not strike");
 }
