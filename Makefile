@@ -12,7 +12,7 @@ ARGS ?=
 TARGET ?= spec
 SECONDS ?= 60
 
-.PHONY: help build demo test install uninstall bench bench-ab conformance runtime-tools cve vm fmt tidy goldens trace dist deny many faults fuzz fuzz-mutants miri
+.PHONY: help build demo test install uninstall bench bench-ab conformance runtime-tools rootless cve vm fmt tidy goldens trace dist deny many faults fuzz fuzz-mutants miri
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ conformance: ## every suite in its full form; with RUNTIME=runc|crun|PATH (and N
 
 runtime-tools: ## the validation suite of OCI runtime-tools against RUNTIME (trun by default), expectations of NAME
 	@conformance/runtime-tools/run.sh '$(or $(RUNTIME),trun)' '$(NAME)' '$(FILTER)'
+
+rootless: ## the demo as a user without rights, and the cases of rootless and nested containers
+	@.ci/demo-as-user.sh
+	@.ci/conformance.sh '$(or $(RUNTIME),trun)' rootless/
 
 vm: ## real kernels in qemu; FILTER=scenario CASES=words of a case's name
 	@conformance/vm/run.sh '$(FILTER)' '$(CASES)'

@@ -9,7 +9,7 @@ runtime=${1:-trun} filter=${2:-} name=${3:-}
   exit 1
 }
 .ci/toolchain
-.ci/need libc6-dev busybox-static strace
+.ci/need libc6-dev busybox-static strace uidmap util-linux
 target=${CARGO_TARGET_DIR:-target}
 if [ "$runtime" = trun ]; then
   .ci/build.sh

@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
 # Builds trun, makes an OCI bundle of Debian's static busybox, runs it, removes it all again.
+#   .ci/demo.sh                as whoever calls: root, or a user without any rights
+#   .ci/demo.sh --program P    with a trun that is built already
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-if [ "$(id -u)" = 0 ]; then
-  .ci/toolchain
-  .ci/need busybox-static
+[ -x /bin/busybox ] || .ci/need busybox-static
+if [ "${1:-}" = --program ]; then
+  trun=$(realpath "$2")
 else
   .ci/toolchain
-  [ -x /bin/busybox ] || .ci/need busybox-static
+  echo "building trun"
+  .ci/build.sh
+  trun=$(realpath "${CARGO_TARGET_DIR:-target}/release/trun")
 fi
-echo "building trun"
-.ci/build.sh
-trun=$(realpath "${CARGO_TARGET_DIR:-target}/release/trun")
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/tare-demo.XXXXXX")
 id=demo-$$

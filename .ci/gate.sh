@@ -63,6 +63,7 @@ step memory cargo .ci/memory.sh
 step release check .ci/build.sh
 step demo check .ci/demo.sh
 if [ "$(id -u)" = 0 ]; then
+  step demo-as-user check .ci/demo-as-user.sh
   step conformance plain .ci/conformance.sh trun
   step faults plain .ci/faults.sh
   step concurrency plain .ci/many.sh --rounds 150 --limit 120
