@@ -14,12 +14,7 @@ suite=${1:-sid}
 .ci/need mmdebstrap patchelf debian-archive-keyring
 target=${CARGO_TARGET_DIR:-target}/runtimes/$suite
 if [ ! -x "$target/crun" ]; then
-  mirror=$(apt-get indextargets --format '$(REPO_URI) $(ORIGIN) $(LABEL)' 'Created-By: Packages' |
-    awk '$2 == "Debian" && $3 == "Debian" { print $1; exit }')
-  [ -n "$mirror" ] || {
-    echo "apt has no Debian mirror among its sources: run 'apt-get update', then try again" >&2
-    exit 1
-  }
+  mirror=$(.ci/debian-mirror)
   rm -rf "$target"
   mkdir -p "$target"
   nice mmdebstrap --quiet --variant=essential --aptopt='Acquire::Check-Valid-Until "false"' \

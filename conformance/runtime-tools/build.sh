@@ -31,12 +31,7 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
 
 # An own apt configuration: the machine's lists of sources stay as they are. The mirror is the one that it uses.
-mirror=$(apt-get indextargets --format '$(REPO_URI) $(ORIGIN) $(LABEL)' 'Created-By: Packages' |
-  awk '$2 == "Debian" && $3 == "Debian" { print $1; exit }')
-[ -n "$mirror" ] || {
-  echo "apt has no Debian mirror among its sources: run 'apt-get update', then try again" >&2
-  exit 1
-}
+mirror=$(../../.ci/debian-mirror)
 mkdir -p "$work/apt/parts" "$work/apt/lists/partial" "$work/apt/cache/archives/partial"
 cat >"$work/apt/parts/source.sources" <<TEXT
 Types: deb-src
@@ -75,7 +70,7 @@ printf '{"Replace": {"%s/src/os/rlimit.go": ""}}' "$(go env GOROOT)" >"$work/ove
   nice go build -ldflags "-s -w" -tags "netgo osusergo" -overlay "$work/overlay.json" -o "$work/out/runtimetest" ./cmd/runtimetest
   cp "rootfs-$(go env GOARCH).tar.gz" "$work/out/"
 ) >&2
-rm -rf "$built"
+rm -rf "$target/$version"-*
 mv "$work/out" "$built"
 touch "$built/complete"
 echo "$built"

@@ -346,6 +346,7 @@ fn child_mark(step: &str, words: &[&str]) -> Option<Mark> {
         ["pivot", "root", ..] => none
             .need("pivot_root", &[])
             .allow(&["fchdir", "chdir", "mount", "umount2"]),
+        ["clone", ..] => none.need("open_tree", &["OPEN_TREE_CLONE"]),
         ["move" | "chroot", ..] => none
             .need("chroot", &[])
             .allow(&["fchdir", "chdir", "mount", "umount2"]),

@@ -42,6 +42,7 @@ impl Host {
         }
         match when {
             "" => Some(true),
+            "cgroup v1" => Some(self.has_v1()),
             "no blkio.leaf_weight" => Some(!self.leaf_weight),
             "no apparmor" => Some(!self.apparmor),
             "no selinux" => Some(!self.selinux),

@@ -10,7 +10,7 @@ use serde_json::json;
 use std::time::Duration;
 
 cases!("trace":
-    bare, usual, like_docker, limits, as_a_user, with_masks_and_readonly_root, namespaces_of_the_host, cgroup_namespace, scheduling,
+    bare, usual, like_docker, limits, as_a_user, with_masks_and_readonly_root, namespaces_of_the_host, mounts_of_the_host, cgroup_namespace, scheduling,
 );
 
 fn agrees(s: &mut Sandbox) {
@@ -117,6 +117,11 @@ fn namespaces_of_the_host(s: &mut Sandbox) {
     for kind in ["network", "ipc", "uts"] {
         s.spec.without_namespace(kind);
     }
+    agrees(s);
+}
+
+fn mounts_of_the_host(s: &mut Sandbox) {
+    s.spec.without_namespace("mount");
     agrees(s);
 }
 
