@@ -5,6 +5,7 @@
 use super::ir::{Alternative, ChildOp, ChildStep, Kind, MountAttr, Slot, Source};
 use super::text::{absolute, clean};
 use crate::config::{At, ConfigError, invalid};
+use std::collections::{HashMap, HashSet};
 use tare_oci::Device;
 
 const S_IFIFO: u32 = 0o010_000;
@@ -49,9 +50,10 @@ const DEFAULT: [(&str, u32, u32); 6] = [
 /// An unknown type, a path that isn't absolute, numbers that the kernel can't encode, mode bits beyond the permissions, or one path
 /// with two meanings.
 pub fn nodes(wire: &[Device]) -> Result<Vec<Node>, ConfigError> {
-    let mut nodes = Vec::with_capacity(DEFAULT.len() + wire.len());
+    let mut nodes: Vec<Node> = Vec::with_capacity(DEFAULT.len() + wire.len());
+    let given: HashSet<String> = wire.iter().map(|device| clean(&device.path)).collect();
     for (path, major, minor) in DEFAULT {
-        if !wire.iter().any(|device| clean(&device.path) == path) {
+        if !given.contains(path) {
             nodes.push(Node {
                 path: path.to_owned(),
                 mode: S_IFCHR | 0o666,
@@ -63,9 +65,10 @@ pub fn nodes(wire: &[Device]) -> Result<Vec<Node>, ConfigError> {
             });
         }
     }
+    let mut places: HashMap<String, usize> = HashMap::new();
     for (index, device) in wire.iter().enumerate() {
         let node = node(device, index).index(index)?;
-        match nodes.iter().find(|known| known.path == node.path) {
+        match places.get(&node.path).map(|place| &nodes[*place]) {
             Some(known)
                 if (known.mode & S_IFMT, known.major, known.minor)
                     != (node.mode & S_IFMT, node.major, node.minor) =>
@@ -75,7 +78,10 @@ pub fn nodes(wire: &[Device]) -> Result<Vec<Node>, ConfigError> {
                     .index(index);
             }
             Some(_) => {}
-            None => nodes.push(node),
+            None => {
+                places.insert(node.path.clone(), nodes.len());
+                nodes.push(node);
+            }
         }
     }
     Ok(nodes)

@@ -1,7 +1,7 @@
 //! `linux.netDevices`: interfaces that move into the container's network namespace.
 use super::ir::HostOp;
 use crate::config::{At, ConfigError, invalid};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use tare_oci::NetDevice;
 
 /// The moves, by name outside.
@@ -9,7 +9,7 @@ use tare_oci::NetDevice;
 /// # Errors
 /// A name that the kernel can't give to an interface, or two interfaces with one name inside.
 pub fn moves(wire: &BTreeMap<String, NetDevice>) -> Result<Vec<HostOp>, ConfigError> {
-    let mut inside: Vec<&str> = Vec::new();
+    let mut inside: HashSet<&str> = HashSet::new();
     let mut moves = Vec::new();
     for (name, device) in wire {
         interface_name(name, false).key(name)?;
@@ -22,12 +22,11 @@ pub fn moves(wire: &BTreeMap<String, NetDevice>) -> Result<Vec<HostOp>, ConfigEr
             .field("name")
             .key(name)?;
         // Two with one pattern get two numbers.
-        if !rename.contains('%') && inside.contains(&rename.as_str()) {
+        if !rename.contains('%') && !inside.insert(rename) {
             return invalid(format!("{rename:?} is the name of another moved interface"))
                 .field("name")
                 .key(name);
         }
-        inside.push(rename);
         moves.push(HostOp::MoveNetDevice {
             name: name.clone(),
             rename: rename.clone(),

@@ -5,6 +5,7 @@ use super::ir::{ChildOp, Namespaces, Slot};
 use super::mount_options::{Propagation, PropagationKind};
 use super::text::{absolute, clean, no_nul};
 use crate::config::{At, ConfigError, invalid};
+use std::collections::HashSet;
 use tare_oci::{Linux, Spec};
 
 /// The root, decided.
@@ -158,12 +159,13 @@ pub(crate) fn restricted(linux: &Linux) -> Result<Restricted, ConfigError> {
 
 fn paths(list: &[String], field: &str) -> Result<Vec<(String, String)>, ConfigError> {
     let mut decided: Vec<(String, String)> = Vec::with_capacity(list.len());
+    let mut known = HashSet::new();
     for (index, path) in list.iter().enumerate() {
         let path = clean(no_nul(path).index(index).field(field)?);
         if path == "/" {
             return invalid("is the container's root").index(index).field(field);
         }
-        if !decided.iter().any(|(known, _)| *known == path) {
+        if known.insert(path.clone()) {
             decided.push((path, format!("{field}[{index}]")));
         }
     }

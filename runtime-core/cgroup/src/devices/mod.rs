@@ -59,8 +59,15 @@ pub enum Rules {
     V2(Vec<Rule>),
 }
 
+/// Most rules of a config: each is compared with all others. Docker's `--privileged` gives one, a host with all its disks some hundreds.
+const MOST: usize = 8192;
+
 /// Reads the rules, adds the default ones and drops what changes nothing. The first of the result is about every device.
 pub(crate) fn effective(rules: &[DeviceRule]) -> Result<Vec<Rule>, Refusal> {
+    if rules.len() > MOST {
+        let why = format!("has {} rules, and at most {MOST} are read", rules.len());
+        return Err(Refusal::new("linux.resources.devices".to_owned(), why));
+    }
     let mut all = Vec::with_capacity(rules.len() + 13);
     all.push(Rule {
         allow: false,

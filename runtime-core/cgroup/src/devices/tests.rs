@@ -114,6 +114,17 @@ fn v1_refuses_what_it_cannot_say() {
 }
 
 #[test]
+fn more_rules_than_can_be_compared_are_refused() {
+    let refused = |count: usize| effective(&vec![rule("deny a"); count]).err();
+    assert_eq!(refused(100), None);
+    let refusal = refused(MOST + 1).map(|refusal| refusal.to_string());
+    assert_eq!(
+        refusal.as_deref(),
+        Some("linux.resources.devices: has 8193 rules, and at most 8192 are read")
+    );
+}
+
+#[test]
 fn bad_rules_are_named_by_their_json_path() {
     let refused = |rule: DeviceRule| {
         effective(&[DeviceRule::default(), rule])
