@@ -10,7 +10,7 @@ mod program;
 mod record;
 mod resources;
 mod seccomp;
-mod spec;
+pub mod spec;
 
 /// One way for hostile bytes into the project.
 pub struct Target {
