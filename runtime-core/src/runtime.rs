@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::store::{StateDir, StateRoot};
 use crate::{CgroupManager, Status};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// A runtime over one state root. Cheap to make and to clone; holds no lock and no open file.
 #[derive(Debug, Clone)]
@@ -140,6 +141,9 @@ impl Runtime {
     }
 }
 
+/// How long a `create` may hold the lock before it is looked at again.
+const NOTE_PATIENCE: Duration = Duration::from_millis(100);
+
 /// Deletes a container whose record could not be read a moment ago: by its record if there is one once nobody is at work on it,
 /// otherwise by the configuration that `create` kept.
 fn wreck_or_delete(
@@ -147,11 +151,18 @@ fn wreck_or_delete(
     force: bool,
     manager: &CgroupManager,
 ) -> Result<Vec<Error>, Error> {
-    if force && dir.is_locked()? {
-        // A `create` that waits for its first process fails when that is killed, and cleans up by itself.
-        end_noted(&dir)?;
-    }
-    let lock = dir.lock_within(LOCK_PATIENCE)?;
+    let begin = Instant::now();
+    let lock = loop {
+        if force && dir.is_locked()? {
+            // A `create` that waits for its first process fails when that is killed, and cleans up by itself. It may not have
+            // noted it yet.
+            end_noted(&dir)?;
+        }
+        match dir.lock_within(NOTE_PATIENCE) {
+            Err(Error::Busy { .. }) if begin.elapsed() < LOCK_PATIENCE => {}
+            other => break other?,
+        }
+    };
     match dir.read() {
         Ok(Some(record)) if record.init_process_pid > 0 => {
             drop(lock);
