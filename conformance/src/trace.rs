@@ -258,6 +258,9 @@ fn host_mark(words: &[&str]) -> Option<Mark> {
         ["cgroup", "join", .., "(tasks)"] => none.need("openat|open|openat2", &["tasks"]),
         ["cgroup", "join", ..] => none.need("openat|open|openat2", &["cgroup.procs"]),
         ["cgroup", ..] => none,
+        ["systemd", "scope", unit, ..] => {
+            none.need("sendto|sendmsg|write", &["StartTransientUnit", unit])
+        }
         ["write", "maps", ..] => none.need("openat|open|openat2", &["uid_map"]),
         ["set", "oom", ..] => none.need("openat|open|openat2", &["oom_score_adj"]),
         ["set", limit, ..] if limit.starts_with("RLIMIT_") => {
