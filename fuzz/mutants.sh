@@ -46,6 +46,7 @@ mutant cgroup runtime-core/cgroup/src/layout.rs 's/ && !point.split(.\/.).any(|p
 mutant cgroup runtime-core/cgroup/src/stats/parse.rs 's/all.last().is_none_or(|before| \*before < first)/true/'
 mutant bus runtime-core/cgroup/src/systemd/message.rs 's/let taken = self.bytes.get(self.at..end).ok_or(SHORT)?;/let taken = \&self.bytes[self.at..end];/'
 mutant host runtime-core/src/net_device/message.rs 's/body: bytes.get(HEADER..length)?,/body: \&bytes[HEADER..length],/'
+mutant host runtime-cli/src/notify.rs 's/line == b"READY=1"/line.starts_with(b"READY=1")/'
 mutant argv runtime-cli/src/args.rs 's/if (\*least..=\*most).contains(&given)/if given <= *most/'
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

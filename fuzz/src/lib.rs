@@ -24,6 +24,12 @@ mod hosts;
 #[cfg(feature = "targets")]
 pub mod mutate;
 #[cfg(feature = "targets")]
+#[path = "../../runtime-cli/src/notify.rs"]
+mod notify;
+#[cfg(feature = "targets")]
+#[path = "../../runtime-cli/src/owner.rs"]
+mod owner;
+#[cfg(feature = "targets")]
 #[path = "../../runtime-cli/src/resolve.rs"]
 mod resolve;
 #[cfg(feature = "targets")]

@@ -115,7 +115,7 @@ impl AsFd for NotifyProxy {
 }
 
 /// Only readiness leaves the container: it must not change the service's other properties.
-fn is_ready(message: &[u8]) -> bool {
+pub fn is_ready(message: &[u8]) -> bool {
     message
         .split(|byte| *byte == b'\n')
         .any(|line| line == b"READY=1")

@@ -9,7 +9,8 @@ pub fn name(uid: u32) -> String {
     find(&text, uid).map_or_else(|| format!("#{uid}"), str::to_owned)
 }
 
-fn find(passwd: &str, uid: u32) -> Option<&str> {
+/// The name by the text of a passwd file.
+pub fn find(passwd: &str, uid: u32) -> Option<&str> {
     passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
         let name = fields.next()?;

@@ -1,4 +1,5 @@
-//! Other texts and bytes of the host: /proc/PID/stat, answers of rtnetlink, schemata of resctrl.
+//! Other texts and bytes of the host: /proc/PID/stat, answers of rtnetlink, schemata of resctrl, datagrams of a notify socket, passwd.
+use crate::{notify, owner};
 use tare_runtime::doors;
 
 /// Runs one input: the first byte says what the rest is.
@@ -27,6 +28,20 @@ pub fn run(bytes: &[u8]) {
             let text = String::from_utf8_lossy(rest);
             if let Some(place) = doors::resctrl(&text) {
                 assert!(text.contains(&place));
+            }
+        }
+        b'd' => {
+            // A line of its own, and nothing else, is readiness.
+            let framed = [b"\n", rest, b"\n"].concat();
+            let expect = framed.windows(9).any(|part| part == b"\nREADY=1\n");
+            assert_eq!(notify::is_ready(rest), expect);
+        }
+        b'o' => {
+            let text = String::from_utf8_lossy(rest);
+            if let Some(name) = owner::find(&text, 0) {
+                assert!(!name.contains([':', '\n']));
+                let mut lines = text.lines();
+                assert!(lines.any(|line| line.starts_with(&format!("{name}:"))));
             }
         }
         b'q' => schemata(&String::from_utf8_lossy(rest)),
