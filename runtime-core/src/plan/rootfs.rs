@@ -1,8 +1,8 @@
 //! The root: its propagation, becoming `/`, read-only, and the paths that are hidden or closed within it.
 use super::builder::Builder;
 use super::facts::PlanOptions;
-use super::ir::{ChildOp, Namespaces, Slot};
-use super::mount_options::{Propagation, PropagationKind};
+use super::ir::{ChildOp, MountAttr, Namespaces, Slot};
+use super::mount_options::{Propagation, PropagationKind, RDONLY};
 use super::text::{absolute, clean, no_nul};
 use crate::config::{At, ConfigError, invalid};
 use std::collections::HashSet;
@@ -108,6 +108,19 @@ pub(crate) fn begin(root: &Decided, slot: Slot, tree: Option<Slot>, builder: &mu
 /// The root becomes `/`; `callers` is the caller's mount namespace, if the container shares that.
 pub(crate) fn enter(root: &Decided, slot: Slot, callers: Option<Slot>, builder: &mut Builder) {
     if let Some(callers) = callers {
+        if root.readonly {
+            // Before Linux 5.12 only what is attached can be changed.
+            let op = ChildOp::Remount {
+                root: slot,
+                dest: "/".to_owned(),
+                attr: MountAttr {
+                    set: RDONLY,
+                    ..MountAttr::default()
+                },
+                options: Vec::new(),
+            };
+            builder.child(op, "root.readonly");
+        }
         let tree = builder.slot("root-copy");
         builder.child(ChildOp::CloneRoot { root: slot, tree }, "linux.namespaces");
         builder.child(ChildOp::NonDumpable, "linux.namespaces");
@@ -186,7 +199,7 @@ pub(crate) fn restrict(root: &Decided, restricted: &Restricted, null: Slot, buil
     for (path, from) in &restricted.readonly {
         builder.child(ChildOp::ReadonlyPath(path.clone()), from.clone());
     }
-    if root.readonly {
+    if root.readonly && !root.shares_mounts {
         builder.child(ChildOp::RootReadonly, "root.readonly");
     }
 }
