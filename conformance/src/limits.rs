@@ -64,6 +64,22 @@ pub fn need_swap_limit() {
     }
 }
 
+/// A block device of this machine that can be throttled.
+pub fn block_device() -> (u64, u64) {
+    let found = fs::read_dir("/sys/block")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .find_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let text = fs::read_to_string(entry.path().join("dev")).ok()?;
+            let (major, minor) = text.trim().split_once(':')?;
+            (!name.starts_with("loop") && !name.starts_with("ram"))
+                .then_some((major.parse().ok()?, minor.parse().ok()?))
+        });
+    found.unwrap_or_else(|| skip("no block device"))
+}
+
 fn v1(controller: &str) -> PathBuf {
     Path::new(MOUNT).join(controller)
 }

@@ -1,9 +1,8 @@
 //! linux.devices and device rules: nodes in /dev and what may be opened.
 
-use super::cgroups::block_device;
 use crate::case::cases;
 use crate::inspect::{EACCES, ENOENT, EPERM};
-use crate::limits::need_v1;
+use crate::limits::{block_device, need_v1};
 use crate::sandbox::Sandbox;
 use serde_json::json;
 
