@@ -103,7 +103,7 @@ pub const ALL: &[Scenario] = &[
         command_line: "",
         suites: &["cgroup-v2", "conformance"],
         gate: Some(
-            "basic/,cgroups/,update/,observe/,trace/,kill/,devices/,exec/,mounts/cgroup,rootless/,streams/state",
+            "basic/,cgroups/,update/,observe/,trace/,kill/,devices/,exec/,mounts/cgroup,rootless/runs,rootless/range-by,rootless/delegated,rootless/no-delegation,rootless/three-deep,rootless/masks,streams/state",
         ),
         limit: 1800,
     },

@@ -1,7 +1,8 @@
-//! Control groups of a user: none at all, or a v1 subtree that root has handed over. (v2 delegation needs a host with pure v2.)
+//! Control groups of a user: none at all, or a subtree that root has handed over.
 
 use super::{USER, as_user, by_shell, prepare, run_as_user, then_as_user};
 use crate::case::{cases, skip};
+use crate::limits::is_v2;
 use crate::runtime::Call;
 use crate::sandbox::Sandbox;
 use crate::{leaks, process};
@@ -17,31 +18,61 @@ cases!("rootless":
 
 const CONTROLLERS: [&str; 4] = ["memory", "pids", "cpu", "freezer"];
 
-/// A group for the user in some hierarchies; removed when dropped.
-struct Delegated(Vec<PathBuf>);
+/// A group for the user, in some v1 hierarchies or in the one of v2; removed when dropped.
+struct Delegated {
+    /// What is handed over.
+    groups: Vec<PathBuf>,
+    /// Where the runtime is called; on v2 below that, since a group with processes enables no controllers.
+    callers: Vec<PathBuf>,
+}
 
 impl Delegated {
     fn new(s: &Sandbox) -> Self {
-        let mut made = Self(Vec::new());
+        let mut made = Self {
+            groups: Vec::new(),
+            callers: Vec::new(),
+        };
+        let root = Path::new("/sys/fs/cgroup");
+        let name = format!("{}-user", s.environment.tag);
+        if is_v2() {
+            fs::write(root.join("cgroup.subtree_control"), "+memory +pids +cpu").unwrap();
+            made.hand_over(root.join(&name));
+            made.callers.push(made.groups[0].join("caller"));
+            made.hand_over(root.join(&name).join("caller"));
+            return made;
+        }
         for controller in CONTROLLERS {
-            let hierarchy = Path::new("/sys/fs/cgroup").join(controller);
+            let hierarchy = root.join(controller);
             if !hierarchy.join("tasks").exists() {
                 skip(format!("{} is not a v1 hierarchy", hierarchy.display()));
             }
-            let group = hierarchy.join(format!("{}-user", s.environment.tag));
-            fs::create_dir(&group).unwrap();
-            made.0.push(group.clone());
-            for file in ["", "tasks", "cgroup.procs"] {
-                chown(group.join(file), Some(USER), Some(USER)).unwrap();
+            made.hand_over(hierarchy.join(&name));
+        }
+        made.callers.clone_from(&made.groups);
+        made
+    }
+
+    fn hand_over(&mut self, group: PathBuf) {
+        fs::create_dir(&group).unwrap();
+        self.groups.push(group.clone());
+        for file in [
+            "",
+            "tasks",
+            "cgroup.procs",
+            "cgroup.threads",
+            "cgroup.subtree_control",
+        ] {
+            let path = group.join(file);
+            if path.exists() {
+                chown(path, Some(USER), Some(USER)).unwrap();
             }
         }
-        made
     }
 
     /// The call made by the user from within that group.
     fn call(&self, s: &Sandbox, call: Call) -> Call {
         let enter: String = self
-            .0
+            .callers
             .iter()
             .map(|group| format!("echo $$ > {}/cgroup.procs; ", group.display()))
             .collect();
@@ -52,15 +83,19 @@ impl Delegated {
     }
 
     fn group(&self, controller: &str, s: &Sandbox) -> PathBuf {
+        let of = format!("/sys/fs/cgroup/{controller}");
         let own = self
-            .0
+            .groups
             .iter()
-            .find(|group| group.starts_with(format!("/sys/fs/cgroup/{controller}")));
+            .find(|group| is_v2() || group.starts_with(&of));
         own.unwrap().join(&s.id)
     }
 
-    fn read(&self, controller: &str, s: &Sandbox, file: &str) -> String {
-        let path = self.group(controller, s).join(file);
+    /// A file of v1's controller, or of the group on v2.
+    fn read(&self, controller: &str, s: &Sandbox, on_v1: &str, on_v2: &str) -> String {
+        let path = self
+            .group(controller, s)
+            .join(if is_v2() { on_v2 } else { on_v1 });
         let text =
             fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         text.trim().to_owned()
@@ -89,7 +124,7 @@ impl Delegated {
 
 impl Drop for Delegated {
     fn drop(&mut self) {
-        for group in &self.0 {
+        for group in self.groups.iter().rev() {
             let _ = fs::remove_dir(group);
         }
     }
@@ -176,12 +211,12 @@ fn delegated_limits(s: &mut Sandbox) {
         .set("linux.resources.pids.limit", 9);
     delegated.start(s);
     assert_eq!(
-        delegated.read("memory", s, "memory.limit_in_bytes"),
+        delegated.read("memory", s, "memory.limit_in_bytes", "memory.max"),
         (64 << 20).to_string()
     );
-    assert_eq!(delegated.read("pids", s, "pids.max"), "9");
+    assert_eq!(delegated.read("pids", s, "pids.max", "pids.max"), "9");
     assert_eq!(
-        delegated.read("memory", s, "cgroup.procs"),
+        delegated.read("memory", s, "cgroup.procs", "cgroup.procs"),
         s.pid().to_string()
     );
     delegated.stop(s);
@@ -200,7 +235,8 @@ fn delegated_life(s: &mut Sandbox) {
     assert!(verb(&["ps"]).contains("/inspect wait"));
     verb(&["pause"]);
     assert!(verb(&["state"]).contains("\"paused\""));
-    assert_eq!(delegated.read("freezer", s, "freezer.state"), "FROZEN");
+    let frozen = delegated.read("freezer", s, "freezer.state", "cgroup.freeze");
+    assert_eq!(frozen, if is_v2() { "1" } else { "FROZEN" });
     verb(&["resume"]);
     assert!(verb(&["state"]).contains("\"running\""));
     delegated.stop(s);
@@ -223,9 +259,9 @@ fn delegated_update(s: &mut Sandbox) {
     )
     .run()
     .ok();
-    assert_eq!(delegated.read("pids", s, "pids.max"), "17");
+    assert_eq!(delegated.read("pids", s, "pids.max", "pids.max"), "17");
     assert_eq!(
-        delegated.read("memory", s, "memory.limit_in_bytes"),
+        delegated.read("memory", s, "memory.limit_in_bytes", "memory.max"),
         "33554432"
     );
     delegated.stop(s);
@@ -261,7 +297,7 @@ fn delegated_exec_joins(s: &mut Sandbox) {
     );
     delegated.call(s, call).run().ok();
     let pid = fs::read_to_string(&pid_file).unwrap();
-    let members = delegated.read("pids", s, "cgroup.procs");
+    let members = delegated.read("pids", s, "cgroup.procs", "cgroup.procs");
     assert!(
         members.lines().any(|member| member == pid),
         "{members} lacks {pid}"
