@@ -1,7 +1,7 @@
 //! CVE-2019-19921 (runc): /proc mounted through a link that another container had put there meanwhile.
 
 use super::flipper::Flipper;
-use super::watch::{Outside, some_started};
+use super::watch::{Outside, only_stdio, some_started};
 use crate::case::harm;
 use crate::inspect::{EROFS, Report};
 use crate::process;
@@ -28,7 +28,7 @@ fn race(s: &mut Sandbox, name: &str, target: &str, magic: i64, outside: &Outside
     fs::create_dir_all(s.rootfs.join("fake/self")).unwrap();
     let flipper = Flipper::new(s.rootfs.join(name), s.rootfs.join(&link));
     let asked = format!("statfs:/{name}");
-    s.spec.args(&["/inspect", "probe", &asked]);
+    s.spec.args(&["/inspect", "report", &asked]);
     let (mut started, starts) = (0, s.environment.starts);
     for number in 1..=starts {
         flipper.go_on();
@@ -43,10 +43,12 @@ fn race(s: &mut Sandbox, name: &str, target: &str, magic: i64, outside: &Outside
         process::reap(s.pid(), Duration::from_secs(5));
         let text = fs::read_to_string(&created.stdout_file).unwrap();
         s.delete().ok();
-        let found = Report::parse(&text).probe(&asked)["type"].as_i64();
+        let report = Report::parse(&text);
+        let found = report.probe(&asked)["type"].as_i64();
         if found != Some(magic) {
             harm(format!("start {number}: /{name} is a filesystem {found:x?}"));
         }
+        only_stdio(&report);
     }
     some_started(started, starts);
     assert!(flipper.flips() > 0, "nothing was flipped");
@@ -85,7 +87,7 @@ fn masks_of_a_flipped_proc(s: &mut Sandbox) {
         "stat:/proc/vmstat",
         "openrw:/proc/sys/vm/swappiness",
     ];
-    s.spec.args(&[&["/inspect", "probe"][..], &probes].concat());
+    s.spec.args(&[&["/inspect", "report"][..], &probes].concat());
     let flipper = Flipper::new(s.rootfs.join("proc"), s.rootfs.join("proc.link"));
     let (mut started, starts) = (0, s.environment.starts);
     for number in 1..=starts {
@@ -100,6 +102,7 @@ fn masks_of_a_flipped_proc(s: &mut Sandbox) {
         process::reap(s.pid(), Duration::from_secs(5));
         let report = Report::parse(&fs::read_to_string(&created.stdout_file).unwrap());
         s.delete().ok();
+        only_stdio(&report);
         for probe in &probes[..3] {
             let answer = report.probe(probe);
             let device = (answer["major"].as_i64(), answer["minor"].as_i64());

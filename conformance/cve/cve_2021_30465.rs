@@ -1,10 +1,12 @@
 //! CVE-2021-30465 (runc): a mount's destination in a shared volume, swapped for a link between the look and the mount.
 
 use super::flipper::Flipper;
-use super::watch::{Outside, some_started, start};
+use super::watch::{Outside, only_stdio, some_started, start};
 use crate::case::harm;
+use crate::inspect::Report;
 use crate::sandbox::Sandbox;
 use crate::suites::namespaces::userns_of;
+use crate::suites::rootless::{prepare, run_as_user};
 use crate::suites::trace::under_strace;
 use crate::trace_paths::into_root;
 use serde_json::json;
@@ -18,6 +20,7 @@ super::attacks!(["CVE-2021-30465"];
     files_below_a_flipped_directory without "in-root",
     climbing_links without "in-root",
     in_a_user_namespace without "in-root",
+    by_an_ordinary_user without "in-root",
     volumes_in_volumes without "in-root",
     read_only_mounts_change_places without "held-mounts",
     no_path_leads_into_the_root without "in-root",
@@ -132,6 +135,37 @@ fn in_a_user_namespace(s: &mut Sandbox) {
         s.spec.mount(&destination, "tmpfs", "tmpfs", &["size=4k"]);
     }
     race(s, &outside, &flipper, "/m", 3);
+}
+
+fn by_an_ordinary_user(s: &mut Sandbox) {
+    // What is outside belongs to the user too, who would have the right to change it.
+    let mut outside = Outside::new(s);
+    let flipper = volume(s, &outside.path);
+    for name in ["m1", "m2", "m3"] {
+        let destination = format!("/volume/directory/{name}");
+        s.spec.mount(&destination, "tmpfs", "tmpfs", &["size=4k"]);
+    }
+    flipper.rest();
+    prepare(s);
+    outside.accept();
+    flipper.go_on();
+    let (mut started, starts) = (0, s.environment.starts);
+    for number in 1..=starts {
+        let output = run_as_user(s, &["/inspect", "report"]);
+        outside.untouched();
+        if output.code == 0 {
+            started += 1;
+            let report = Report::parse(&output.stdout);
+            only_stdio(&report);
+            let mounts = report.mounts();
+            let inside = mounts.iter().filter(|m| m.point.contains("/m")).count();
+            if inside != 3 {
+                harm(format!("start {number}: {inside} of 3 mounts are in the container"));
+            }
+        }
+    }
+    some_started(started, starts);
+    assert!(flipper.flips() > 0, "nothing was flipped");
 }
 
 fn volumes_in_volumes(s: &mut Sandbox) {

@@ -3,13 +3,15 @@
 use super::watch::{Outside, start};
 use crate::case::harm;
 use crate::sandbox::Sandbox;
+use crate::suites::namespaces::userns_of;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{chown, symlink};
 
 super::attacks!(["CVE-2026-41579", "CVE-2026-47766"];
     dev_is_a_link without "in-root",
     dev_is_a_link_for_create without "in-root",
     pts_is_a_link without "in-root",
+    dev_is_a_link_in_a_user_namespace without "in-root",
 );
 
 fn targets(outside: &Outside) -> [String; 3] {
@@ -87,4 +89,17 @@ fn pts_is_a_link(s: &mut Sandbox) {
         }
     }
     outside.untouched();
+}
+
+fn dev_is_a_link_in_a_user_namespace(s: &mut Sandbox) {
+    // There the nodes are files with the host's nodes bound on them: the files would be made outside.
+    let mut outside = decoys(s);
+    chown(&outside.path, Some(100_000), Some(100_000)).unwrap();
+    outside.accept();
+    userns_of(s, 100_000, 65536);
+    for target in targets(&outside) {
+        without_dev(s, &target);
+        start(s, &[]);
+        outside.untouched();
+    }
 }

@@ -22,7 +22,7 @@ mod notify;
 mod observe;
 mod process;
 mod rootfs;
-mod rootless;
+pub mod rootless;
 mod scheduling;
 mod seccomp;
 mod seccomp_notify;

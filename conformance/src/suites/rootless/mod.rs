@@ -123,7 +123,7 @@ fn give(path: &Path, user: u32) {
 }
 
 /// The container of an ordinary user, who owns all of it and has one id inside.
-fn prepare(s: &mut Sandbox) {
+pub fn prepare(s: &mut Sandbox) {
     prepare_for(s, USER, &one_id(0, USER, 1));
 }
 
@@ -151,7 +151,7 @@ fn as_user(s: &Sandbox, call: Call) -> Call {
     call.user(USER).env("XDG_RUNTIME_DIR", xdg)
 }
 
-fn run_as_user(s: &mut Sandbox, arguments: &[&str]) -> Output {
+pub fn run_as_user(s: &mut Sandbox, arguments: &[&str]) -> Output {
     s.spec.args(arguments);
     let call = s.run_call(&[]);
     as_user(s, call).run()
