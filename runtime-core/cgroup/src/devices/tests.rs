@@ -300,6 +300,15 @@ fn docker_default_and_privileged() {
     compare(&[]);
 }
 
+#[test]
+fn a_rule_that_a_default_one_repeats_is_whole() {
+    compare(&[
+        rule("allow a"),
+        rule("deny a *:0 rm"),
+        rule("allow c *:* rwm"),
+    ]);
+}
+
 fn any_rule() -> impl Strategy<Value = DeviceRule> {
     let number = || {
         prop_oneof![

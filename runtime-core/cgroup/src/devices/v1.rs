@@ -83,7 +83,8 @@ fn add(exceptions: &mut Vec<Rule>, rule: Rule) {
 fn take_away(exceptions: &mut Vec<Rule>, rule: &Rule) -> Result<(), Refusal> {
     for known in exceptions.iter_mut() {
         if rule.covers(known) {
-            known.access &= !rule.live;
+            // All of it: of two that say the same the later one was dropped, and the bits that it decides are not live in this one.
+            known.access &= !rule.access;
         } else if rule.overlaps(known) && rule.live & known.access != 0 {
             let (verb, opposite) = if rule.allow {
                 ("allow", "deny")
