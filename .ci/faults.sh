@@ -11,4 +11,9 @@ cd "$(dirname "$0")/.."
 .ci/build-proof.sh
 target=${CARGO_TARGET_DIR:-target}
 cargo build --quiet -p tare-conformance
+# What a release must not have.
+if [ -x "$target/release/trun" ] && grep -qa -e TARE_FAULT -e tare-parked "$target/release/trun"; then
+  echo "$target/release/trun has the hooks of the tests"
+  exit 1
+fi
 exec "$target/debug/conformance" faults --runtime "$target/proof/trun" "$@"
