@@ -71,7 +71,7 @@ const ERRORS: [(&str, &[&str]); 44] = [
     ("pidfd_send_signal", &["EPERM"]),
     ("pidfd_getfd", &["EMFILE", "EPERM"]),
     ("kill", &["EPERM"]),
-    ("getdents64", &["EIO", "ENOENT"]),
+    ("getdents64", &["EIO"]),
     ("newfstatat", &["EACCES", "ENOMEM"]),
     ("fstat", &["EIO"]),
     ("statx", &["EACCES"]),
