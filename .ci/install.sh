@@ -3,17 +3,20 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 prefix=${DESTDIR:-}${PREFIX:-/usr/local}
-bin=$prefix/bin man=$prefix/share/man/man1
+# Completions are read by root's shell: nobody else may write them, and everybody may read them, whatever the caller's umask.
+umask 022
+bin=$prefix/bin doc=$prefix/share/doc/trun man=$prefix/share/man/man1
 bash=$prefix/share/bash-completion/completions zsh=$prefix/share/zsh/site-functions fish=$prefix/share/fish/vendor_completions.d
 
 if [ "${1:-}" = --remove ]; then
-  rm -f "$bin/trun" "$man/trun.1" "$man"/trun-*.1 "$bash/trun" "$zsh/_trun" "$fish/trun.fish"
+  rm -f "$bin/trun" "$man/trun.1" "$man"/trun-*.1 "$bash/trun" "$zsh/_trun" "$fish/trun.fish" "$doc/LICENSE"
   exit 0
 fi
 .ci/toolchain
 .ci/build.sh
 trun=${CARGO_TARGET_DIR:-target}/release/trun
 install -D -m 755 "$trun" "$bin/trun"
+install -D -m 644 LICENSE "$doc/LICENSE"
 install -d "$man" "$bash" "$zsh" "$fish"
 "$trun" man "$man"
 "$trun" completion bash >"$bash/trun"

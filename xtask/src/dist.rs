@@ -32,11 +32,12 @@ pub fn run(root: &Path) -> Result<(), String> {
         "--group=0",
         "--numeric-owner",
         "--mtime=@0",
-        "-czf",
+        "--use-compress-program=gzip -n",
+        "-cf",
         &archive,
         &name,
     ];
-    process::run(&dist, "tar", &arguments, &[("GZIP", "-n")])?;
+    process::run(&dist, "tar", &arguments, &[])?;
     let sum = process::output(&dist, "sha256sum", &[&archive], &[])?;
     fs::write(dist.join(format!("{archive}.sha256")), &sum)
         .map_err(|error| format!("{archive}.sha256: {error}"))?;
