@@ -12,7 +12,7 @@ ARGS ?=
 TARGET ?= spec
 SECONDS ?= 60
 
-.PHONY: help build demo test install uninstall bench bench-ab conformance runtime-tools rootless cve vm fmt tidy goldens trace dist deny many faults fuzz fuzz-mutants miri
+.PHONY: help build demo test install uninstall bench bench-ab conformance runtime-tools rootless cve vm fmt tidy goldens trace dist deny many faults fuzz fuzz-mutants miri privilege
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ goldens: ## write the golden plans anew; review the diff
 
 trace: ## a strace of a real run against the plan
 	cargo xtask trace
+
+privilege: ## rights of what install and dist put down
+	@.ci/privilege.sh
 
 many: ## 500 containers at once, races on one, unkind host processes; ARGS for `many --help`
 	@.ci/many.sh $(ARGS)

@@ -62,6 +62,7 @@ step fuzz cargo .ci/fuzz.sh
 step memory cargo .ci/memory.sh
 step release check .ci/build.sh
 step demo check .ci/demo.sh
+step privilege plain .ci/privilege.sh
 if [ "$(id -u)" = 0 ]; then
   step demo-as-user check .ci/demo-as-user.sh
   step conformance plain .ci/conformance.sh trun

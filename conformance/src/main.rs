@@ -7,6 +7,7 @@
 mod args;
 mod attacks;
 mod case;
+mod cloexec;
 #[path = "../cve/mod.rs"]
 mod cve;
 mod expected;

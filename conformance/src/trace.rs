@@ -84,19 +84,19 @@ fn is_significant(call: &Call) -> bool {
 
 /// One system call, its two halves joined if another process ran in between.
 #[derive(Debug)]
-struct Call {
-    pid: i32,
-    text: String,
+pub struct Call {
+    pub pid: i32,
+    pub text: String,
 }
 
 impl Call {
-    fn is(&self, name: &str) -> bool {
+    pub fn is(&self, name: &str) -> bool {
         self.text
             .strip_prefix(name)
             .is_some_and(|rest| rest.starts_with('('))
     }
 
-    fn result(&self) -> Option<i32> {
+    pub fn result(&self) -> Option<i32> {
         self.text
             .rsplit_once("= ")?
             .1
@@ -107,7 +107,7 @@ impl Call {
     }
 }
 
-fn parse_calls(strace: &str) -> Vec<Call> {
+pub fn parse_calls(strace: &str) -> Vec<Call> {
     let mut calls: Vec<Call> = Vec::new();
     for line in strace.lines() {
         let Some((pid, text)) = line.split_once(' ') else {

@@ -3,6 +3,7 @@
 //! A caller may read the whole file as one JSON object, so nothing but the one error is written unless asked for.
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::time::SystemTime;
 
 /// How lines look.
@@ -56,7 +57,12 @@ impl Log {
     /// To a file, appended to, and made at once: callers open it even when nothing failed.
     pub fn to_file(path: &str, format: Format, level: Level) -> std::io::Result<Log> {
         let path = path.strip_prefix("file:").unwrap_or(path);
-        let file = OpenOptions::new().append(true).create(true).open(path)?;
+        // Callers parse it: nobody else may write, whatever the umask.
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o644)
+            .open(path)?;
         Ok(Log {
             file: Some(file),
             format,

@@ -20,6 +20,7 @@ pub mod namespaces;
 mod net_devices;
 mod notify;
 mod observe;
+mod privilege;
 mod process;
 mod rootfs;
 pub mod rootless;
@@ -42,6 +43,7 @@ pub fn all() -> Vec<Case> {
         exec_process::cases(),
         signals::cases(),
         process::cases(),
+        privilege::cases(),
         scheduling::cases(),
         mounts::cases(),
         mount_trees::cases(),

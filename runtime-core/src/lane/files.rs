@@ -5,8 +5,10 @@ use crate::error::Error;
 use crate::plan::ir::Slot;
 use crate::spawn::number;
 use crate::{Console, hook, pass};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use tare_stage::report::Frame;
@@ -69,8 +71,13 @@ impl Lane<'_> {
 
     pub(super) fn notify_directory(&self) -> Result<(), Error> {
         let directory = self.directory()?;
+        let path = directory.path().join("notify");
         rustix::fs::mkdirat(directory.fd(), "notify", Mode::from_raw_mode(0o755))
-            .map_err(|errno| Error::path("make", &directory.path().join("notify"), errno))
+            .map_err(|errno| Error::path("make", &path, errno))?;
+        // Whatever the umask: any user inside may reach the socket.
+        let mode = Mode::from_raw_mode(0o755);
+        rustix::fs::chmodat(directory.fd(), "notify", mode, AtFlags::empty())
+            .map_err(|errno| Error::path("set the mode of", &path, errno))
     }
 
     pub(super) fn directory(&self) -> Result<&crate::store::StateDir, Error> {
@@ -210,7 +217,15 @@ impl Lane<'_> {
         name.push(path.file_name().unwrap_or_default());
         name.push(format!(".{pid}"));
         let temporary = path.with_file_name(name);
-        let written = std::fs::write(&temporary, pid.to_string())
+        // Left by a call that was killed; never a link to follow.
+        let _ = std::fs::remove_file(&temporary);
+        // For others to read, whatever the umask: a caller kills whom it names.
+        let written = std::fs::File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o644)
+            .open(&temporary)
+            .and_then(|mut file| file.write_all(pid.to_string().as_bytes()))
             .and_then(|()| std::fs::rename(&temporary, path));
         if let Err(error) = written {
             let _ = std::fs::remove_file(&temporary);

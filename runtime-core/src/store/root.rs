@@ -3,7 +3,7 @@ use super::{Lock, StateDir, check_id, directory_flags};
 use crate::error::Error;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,10 +24,13 @@ impl StateRoot {
     /// Opens the root; absent means that there is no container.
     pub(crate) fn open(path: &Path) -> Result<Option<StateRoot>, Error> {
         match rustix::fs::open(path, directory_flags(), Mode::empty()) {
-            Ok(fd) => Ok(Some(StateRoot {
-                fd,
-                path: path.to_owned(),
-            })),
+            Ok(fd) => {
+                trust(fd.as_fd(), path, "use the state root")?;
+                Ok(Some(StateRoot {
+                    fd,
+                    path: path.to_owned(),
+                }))
+            }
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(Error::path(&format!("open {STATE_ROOT}"), path, errno)),
         }
@@ -42,7 +45,12 @@ impl StateRoot {
         for component in path.components() {
             made.push(component);
             match rustix::fs::mkdirat(CWD, &made, Mode::from_raw_mode(0o711)) {
-                Ok(()) | Err(Errno::EXIST) => {}
+                // The umask may have taken bits away: a child in a user namespace must be able to pass through.
+                Ok(()) => {
+                    rustix::fs::chmodat(CWD, &made, Mode::from_raw_mode(0o711), AtFlags::empty())
+                        .map_err(|errno| Error::path("set the mode of", &made, errno))?
+                }
+                Err(Errno::EXIST) => {}
                 // A parent on a read-only filesystem or in an automounted directory may be there all the same.
                 Err(errno) => match rustix::fs::stat(&made) {
                     Ok(_) => {}
@@ -159,6 +167,7 @@ impl StateRoot {
             Mode::empty(),
         ) {
             Ok(fd) => {
+                trust(fd.as_fd(), &path, "use the state directory")?;
                 let root = self
                     .fd
                     .try_clone()
@@ -193,5 +202,64 @@ impl StateRoot {
         }
         ids.sort_unstable();
         Ok(ids)
+    }
+}
+
+/// Refuses a directory that others can put records into: what a record says is done with the caller's rights, its poststop hooks
+/// included. That the path led here through a link does not matter: /var/run is one.
+fn trust(directory: BorrowedFd<'_>, path: &Path, what: &str) -> Result<(), Error> {
+    let stat = rustix::fs::fstat(directory).map_err(|errno| Error::path("stat", path, errno))?;
+    let caller = rustix::process::geteuid().as_raw();
+    match doubt(stat.st_uid, stat.st_mode, caller) {
+        None => Ok(()),
+        Some(why) => Err(Error::Unsupported {
+            what: format!("{what} {}", path.display()),
+            why,
+        }),
+    }
+}
+
+/// Why a directory can't be trusted. The owner and root may do as they like, and so may the owner's group, if the owner lets it.
+fn doubt(owner: u32, mode: u32, caller: u32) -> Option<String> {
+    const STICKY: u32 = 0o1000;
+    if owner != caller && owner != 0 {
+        Some(format!(
+            "it belongs to user {owner}, who could have you do anything by what is in it; call as that user, or use a directory of your own"
+        ))
+    } else if mode & 0o002 != 0 && mode & STICKY == 0 {
+        Some(format!(
+            "everybody may write to it (mode {:04o}), and so exchange what is in it; chmod o-w, or use another directory",
+            mode & 0o7777
+        ))
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::doubt;
+
+    #[test]
+    fn a_directory_that_others_rule_is_refused() {
+        for (owner, mode, caller, trusted) in [
+            (0, 0o40711, 0, true),
+            (0, 0o40755, 1000, true),
+            (1000, 0o41700, 1000, true),
+            (1000, 0o40775, 1000, true),
+            (0, 0o41777, 0, true),
+            (0, 0o40777, 0, false),
+            (1000, 0o40702, 1000, false),
+            (1000, 0o40700, 0, false),
+            (1001, 0o40711, 1000, false),
+            (65534, 0o40711, 0, false),
+        ] {
+            let doubt = doubt(owner, mode, caller);
+            assert_eq!(
+                doubt.is_none(),
+                trusted,
+                "{owner} {mode:o} {caller}: {doubt:?}"
+            );
+        }
     }
 }

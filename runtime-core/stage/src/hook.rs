@@ -5,6 +5,8 @@ use core::ffi::CStr;
 use tare_sys::process::Side;
 use tare_sys::{Errno, Result};
 
+const FIRST_NOT_STDIO: u32 = 3;
+
 /// Runs it; a status other than 0 fails with ECANCELED and the wait status in the frame's detail, too long a run with ETIMEDOUT.
 pub(crate) fn run(
     m: &mut Machine<'_>,
@@ -22,7 +24,10 @@ pub(crate) fn run(
     tare_sys::fd::rewind(state)?;
     let pid = match tare_sys::process::helper()? {
         Side::Child => {
-            let errno = match tare_sys::fd::dup_to(state, 0) {
+            // What is preserved for the program is not for a hook.
+            let ready = tare_sys::fd::dup_to(state, 0)
+                .and_then(|()| tare_sys::fd::cloexec_from(FIRST_NOT_STDIO));
+            let errno = match ready {
                 Ok(()) => tare_sys::process::execute(path, args, env),
                 Err(errno) => errno,
             };
