@@ -40,16 +40,17 @@ impl NotifyProxy {
         })
     }
 
-    /// Reads one datagram; on readiness tells the service manager which pid is the main one, and gives true.
+    /// Reads what has come, all of it: the sender may be gone by now. On readiness tells the service manager which pid is the main
+    /// one, and gives true.
     pub fn forward(&self, pid: i32) -> Result<bool, Failure> {
         let mut buffer = [0u8; 4096];
-        let length = match self.socket.recv(&mut buffer) {
-            Ok(length) => length,
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(false),
-            Err(error) => return Err(Failure::new(format!("read the notify socket: {error}"))),
-        };
-        if !is_ready(&buffer[..length]) {
-            return Ok(false);
+        loop {
+            match self.socket.recv(&mut buffer) {
+                Ok(length) if is_ready(&buffer[..length]) => break,
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(Failure::new(format!("read the notify socket: {error}"))),
+            }
         }
         let sender = self.connect()?;
         sender

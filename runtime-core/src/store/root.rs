@@ -73,7 +73,7 @@ impl StateRoot {
         let claimed = self.claim_one(id);
         if !matches!(
             claimed,
-            Ok(_) | Err(Error::Exists { .. } | Error::InvalidId { .. })
+            Ok(_) | Err(Error::Exists { .. } | Error::InvalidId { .. } | Error::Unsupported { .. })
         ) {
             // An empty one is nobody's; whoever is about to claim it makes it again.
             let _ = rustix::fs::unlinkat(&self.fd, id, AtFlags::REMOVEDIR);
