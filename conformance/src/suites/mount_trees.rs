@@ -167,6 +167,7 @@ fn idmap(s: &mut Sandbox) {
 }
 
 fn idmap_in_a_user_namespace(s: &mut Sandbox) {
+    crate::limits::need_kernel(5, 12);
     let source = s.path("dir");
     fs::create_dir(&source).unwrap();
     fs::write(format!("{source}/file"), "").unwrap();

@@ -65,9 +65,9 @@ pub fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, Str
     // It travels on the kernel's command line.
     if options
         .cases
-        .contains(|c: char| !c.is_ascii_alphanumeric() && !"-_/.".contains(c))
+        .contains(|c: char| !c.is_ascii_alphanumeric() && !"-_/.,".contains(c))
     {
-        return Err("--cases: letters, digits and - _ / . only".into());
+        return Err("--cases: letters, digits and - _ / . , only".into());
     }
     for (flag, path) in [
         ("--binaries", &options.binaries),
