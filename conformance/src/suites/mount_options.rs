@@ -7,7 +7,7 @@ use serde_json::json;
 use std::fs;
 
 cases!("mount-options":
-    tmpfs_size_and_mode, tmpfs_uid_gid, tmpfs_nr_inodes, ro, rw_is_default, nosuid, nodev, noexec, noatime, relatime, strictatime, nodiratime, sync, dirsync, lazytime_and_iversion, clearing_forms, last_option_wins, nosymfollow, bind_nosuid_nodev_noexec, propagation_private, propagation_shared, propagation_unbindable, tmpcopyup, unknown_option_is_data, unknown_type, remount_of_a_bind, ro_tmpfs_keeps_mountpoints, label_without_selinux,
+    tmpfs_size_and_mode, tmpfs_uid_gid, tmpfs_nr_inodes, ro, rw_is_default, nosuid, nodev, noexec, noatime, relatime, strictatime, nodiratime, sync, dirsync, lazytime_and_iversion, clearing_forms, last_option_wins, nosymfollow, bind_nosuid_nodev_noexec, propagation_private, propagation_shared, propagation_unbindable, tmpcopyup, tmpcopyup_keeps_owners, unknown_option_is_data, unknown_type, remount_of_a_bind, ro_tmpfs_keeps_mountpoints, label_without_selinux,
 );
 
 /// A tmpfs with `options` at /mnt, as seen inside.
@@ -217,6 +217,36 @@ fn tmpcopyup(s: &mut Sandbox) {
         fs::read_to_string(s.rootfs.join("var/data/file")).unwrap(),
         "lower\n"
     );
+}
+
+fn tmpcopyup_keeps_owners(s: &mut Sandbox) {
+    let data = s.rootfs.join("var/data");
+    std::os::unix::fs::symlink("nowhere", data.join("link")).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        data.join("fifo"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o600),
+        0,
+    )
+    .unwrap();
+    for name in ["file", "link", "fifo"] {
+        std::os::unix::fs::lchown(data.join(name), Some(1000), Some(1001)).unwrap();
+    }
+    s.spec.mount("/var/data", "tmpfs", "tmpfs", &["tmpcopyup"]);
+    let report = s.inspect(&[
+        "lstat:/var/data/file",
+        "lstat:/var/data/link",
+        "lstat:/var/data/fifo",
+    ]);
+    for (name, mode) in [("file", 0o640), ("link", 0o777), ("fifo", 0o600)] {
+        let seen = report.probe(&format!("lstat:/var/data/{name}"));
+        assert_eq!(
+            (&seen["uid"], &seen["gid"], &seen["mode"]),
+            (&1000.into(), &1001.into(), &mode.into()),
+            "{name}"
+        );
+    }
 }
 
 fn unknown_option_is_data(s: &mut Sandbox) {

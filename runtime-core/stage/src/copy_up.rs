@@ -77,14 +77,24 @@ fn contents(from: Fd, to: Fd, depth: u32) -> Result<()> {
                         .and_then(|t| core::ffi::CStr::from_bytes_with_nul(t).ok())
                         .ok_or(Errno::ENAMETOOLONG)?;
                     path::symlink(text, to, name)?;
+                    owned(to, name, &stat)?;
                 }
                 flags::S_IFCHR | flags::S_IFBLK | flags::S_IFIFO => {
-                    path::mknod(to, name, stat.mode, stat.rdev)?
+                    path::mknod(to, name, stat.mode, stat.rdev)?;
+                    owned(to, name, &stat)?;
                 }
                 _ => {}
             }
         }
     }
+}
+
+/// What can't be opened gets its owner too. Nobody else sees `to` yet: the name leads to what was just made.
+fn owned(to: Fd, name: &core::ffi::CStr, stat: &fd::Stat) -> Result<()> {
+    let made = open(to, name, flags::PATH | flags::NOFOLLOW, 0)?;
+    let result = fd::chown(made, stat.uid, stat.gid);
+    fd::close(made);
+    result
 }
 
 fn finish(made: Fd, stat: &fd::Stat) -> Result<()> {
