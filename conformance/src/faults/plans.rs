@@ -320,7 +320,7 @@ fn mounts(g: &mut Ground) {
         .set("root.readonly", false)
         .push(
             "linux.devices",
-            json!({"path": "/dev/extra", "type": "c", "major": 1, "minor": 3, "fileMode": 0o600}),
+            json!({"path": "/dev/full", "type": "c", "major": 1, "minor": 7, "fileMode": 0o600}),
         );
 }
 
