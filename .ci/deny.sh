@@ -12,7 +12,7 @@ target=${CARGO_TARGET_DIR:-target}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-deny=$(command -v cargo-deny || true)
+deny=$(command -v cargo-deny || true) # empty: it is installed below
 if [ -z "$deny" ]; then
   deny=$target/deny-$version/bin/cargo-deny
   if [ ! -x "$deny" ]; then

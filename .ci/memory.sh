@@ -13,6 +13,7 @@ counted() {
   log=$(mktemp)
   "$@" >"$log" 2>&1 || status=$?
   if [ $status = 0 ]; then
+    # The status is judged already; that nothing ran shows in the gate's count.
     grep '^test result: ' "$log" | grep -v ' 0 passed; 0 failed; 0 ignored' || true
   else
     cat "$log"

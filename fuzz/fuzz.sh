@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 name=${1:?TARGET, one of: $(ls fuzz/corpus | tr '\n' ' ')}
 seconds=${2:-60}
-shift; shift || true
+shift; shift || true # the second argument may be absent
 host=$(rustc -vV | sed -n 's/^host: //p')
 target=${CARGO_TARGET_DIR:-target}
 .ci/need --tool c++ g++ --tool cargo rust libc6-dev

@@ -275,6 +275,7 @@ fn clear_after_kill(tag: &str, directory: &Path) {
             process::kill(pid.parse().unwrap_or(0), Signal::KILL);
         }
     }
+    // What was killed lets go of its mounts when it has ended; a mount or group that is held longer is told as left.
     std::thread::sleep(Duration::from_millis(200));
     for mount in leaks::mounts(directory).into_iter().rev() {
         let _ = rustix::mount::unmount(mount.as_path(), rustix::mount::UnmountFlags::DETACH);

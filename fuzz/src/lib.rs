@@ -4,7 +4,7 @@
 //! by plain `cargo test` (feature `targets`); `make fuzz TARGET=... SECONDS=...` runs the engine, libFuzzer, on the pinned stable
 //! compiler.
 #![forbid(unsafe_code)]
-// Both programs' sources know these modules by their place at the crate's root.
+// Both programs' sources know these modules by their place at the crate's root; the targets call a part of them.
 #![cfg_attr(feature = "targets", allow(dead_code))]
 
 #[cfg(feature = "targets")]

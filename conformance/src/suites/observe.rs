@@ -328,6 +328,7 @@ fn events_oom(s: &mut Sandbox) {
     limited(s, "memory", json!({"limit": 16 << 20, "swap": 16 << 20}));
     s.start_waiting();
     let running = s.call(&["events", "--interval", "10s", &s.id]).spawn();
+    // `events` says nothing before the first event: it is given time to begin to watch. Too little only makes this case fail.
     std::thread::sleep(Duration::from_millis(200));
     s.exec(&["/inspect", "probe", &format!("memory:{}", 64 << 20)]);
     let seen = process::eventually(Duration::from_secs(3), || {
