@@ -13,7 +13,7 @@ pub const ENOSYS: i64 = 38;
 pub struct Report(pub Value);
 
 /// One line of /proc/self/mountinfo.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Mount {
     pub point: String,
     pub options: Vec<String>,

@@ -45,15 +45,22 @@ pub fn need_v1(controller: &str) {
 
 /// Ends the case where the kernel is older.
 pub fn need_kernel(major: u32, minor: u32) {
+    if !kernel_at_least(major, minor) {
+        skip(format!(
+            "Linux {} is older than {major}.{minor}",
+            rustix::system::uname().release().to_string_lossy()
+        ));
+    }
+}
+
+pub fn kernel_at_least(major: u32, minor: u32) -> bool {
     let uname = rustix::system::uname();
     let release = uname.release().to_string_lossy().into_owned();
     let mut numbers = release
         .split(['.', '-'])
         .filter_map(|part| part.parse::<u32>().ok());
     let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    if found < (major, minor) {
-        skip(format!("Linux {release} is older than {major}.{minor}"));
-    }
+    found >= (major, minor)
 }
 
 /// Ends the case where limits of swap can't be set.

@@ -230,9 +230,9 @@ fn put(op: &ChildOp, writer: &mut Writer) -> Result<(), &'static str> {
             writer.op(&Op::WriteProc { proc_slot: slot(*proc), path: &path, text: &text })
         }
         ChildOp::Propagation(flags) => writer.op(&Op::Propagation { flags: *flags }),
-        ChildOp::BindRoot { root, path, parent_private, tree } => {
+        ChildOp::BindRoot { root, path, tree } => {
             let path = c(path)?;
-            writer.op(&Op::BindRoot { root: slot(*root), path: &path, parent_private: *parent_private, tree: tree.map(slot) })
+            writer.op(&Op::BindRoot { root: slot(*root), path: &path, tree: tree.map(slot) })
         }
         ChildOp::Mount { root, fstype, source, dest, attr: a, options: o, copy_up, no_symlink } => {
             let (fstype, source, dest, (bytes, count)) = (c(fstype)?, c(source)?, c(dest)?, options(o)?);

@@ -81,7 +81,7 @@ impl Outside {
                 ),
                 Errno::EPERM | Errno::EACCES if self.apparmor_restricts == "1" => Some(APPARMOR.to_owned()),
                 Errno::EPERM if *writer == MapWriter::Direct => Some(
-                    "the kernel refuses these ids: they must be the caller's own, or the caller needs CAP_SETUID and CAP_SETGID".to_owned(),
+                    "the kernel refuses these ids: they must be the caller's own, or the caller needs CAP_SETUID and CAP_SETGID; its uid 0 takes CAP_SETFCAP".to_owned(),
                 ),
                 _ => None,
             },

@@ -27,6 +27,7 @@ pub mod rootless;
 mod scheduling;
 mod seccomp;
 mod seccomp_notify;
+mod shared_host;
 mod signals;
 mod streams;
 mod sysctl;
@@ -49,6 +50,7 @@ pub fn all() -> Vec<Case> {
         mount_trees::cases(),
         mount_options::cases(),
         rootfs::cases(),
+        shared_host::cases(),
         devices::cases(),
         terminal::cases(),
         streams::cases(),

@@ -202,6 +202,8 @@ pub fn command_line(scenario: &Scenario, cases: &str, gate: bool) -> String {
         "no_timer_check".to_owned(),
         "net.ifnames=0".to_owned(),
         "systemd.show_status=0".to_owned(),
+        // Set-uid programs and devices of a root file system in /tmp are to work as they do on this machine.
+        "systemd.mask=tmp.mount".to_owned(),
         format!("tare.init={init}"),
         format!("tare.suites={}", scenario.suites.join(",")),
     ];
@@ -225,7 +227,7 @@ mod tests {
     fn the_guest_is_told_what_to_run() {
         assert_eq!(
             command_line(&ALL[0], "mounts/", false),
-            "console=ttyS0 panic=-1 no_timer_check net.ifnames=0 systemd.show_status=0 tare.init=plain tare.suites=cgroup-v2,conformance tare.cases=mounts/"
+            "console=ttyS0 panic=-1 no_timer_check net.ifnames=0 systemd.show_status=0 systemd.mask=tmp.mount tare.init=plain tare.suites=cgroup-v2,conformance tare.cases=mounts/"
         );
     }
 

@@ -87,15 +87,9 @@ pub(super) fn raise(op: Op<'_>, strings: &dyn Fn(Table) -> Vec<String>) -> Child
             text: s(text),
         },
         Op::Propagation { flags } => ChildOp::Propagation(flags),
-        Op::BindRoot {
-            root,
-            path,
-            parent_private,
-            tree,
-        } => ChildOp::BindRoot {
+        Op::BindRoot { root, path, tree } => ChildOp::BindRoot {
             root: Slot(root),
             path: s(path),
-            parent_private,
             tree: tree.map(Slot),
         },
         Op::Mount {

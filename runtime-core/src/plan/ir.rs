@@ -492,14 +492,13 @@ pub enum ChildOp {
     },
     /// Propagation of the whole tree as seen so far (MS_* | MS_REC).
     Propagation(u32),
-    /// Bind the rootfs on itself and keep it.
+    /// Bind the rootfs on itself and keep it. The mount that holds it becomes private (pivot_root needs it not shared), and what
+    /// is mounted in it does not reach the host.
     BindRoot {
         /// Filled.
         root: Slot,
         /// Absolute host path.
         path: String,
-        /// MS_PRIVATE etc. for the rootfs's parent mount (pivot_root needs it not shared).
-        parent_private: bool,
         /// A tree opened by the host, if the child can't reach the path.
         tree: Option<Slot>,
     },

@@ -283,22 +283,12 @@ fn files(op: &ChildOp, names: &Names<'_>, out: &mut String) -> std::fmt::Result 
                 if *replace { ", replaced" } else { "" }
             )
         }
-        ChildOp::BindRoot {
-            root,
-            path,
-            parent_private,
-            tree,
-        } => {
+        ChildOp::BindRoot { root, path, tree } => {
             let source = tree.map_or_else(|| word(path), |slot| names.of(slot));
-            let _ = write!(out, "bind root {source} -> {}", names.of(*root));
             write!(
                 out,
-                "{}",
-                if *parent_private {
-                    ", parent private"
-                } else {
-                    ""
-                }
+                "bind root {source} -> {}, parent private",
+                names.of(*root)
             )
         }
         other => write!(out, "{other:?}"),

@@ -83,26 +83,42 @@ fn propagation(text: &str, no_pivot: bool) -> Result<Option<Propagation>, Config
 /// Before the mounts: what the caller's mounts and the container's tell each other, and the root as a mount of its own.
 pub(crate) fn begin(root: &Decided, slot: Slot, tree: Option<Slot>, builder: &mut Builder) {
     let from = "linux.rootfsPropagation";
-    let slave = Propagation {
-        kind: PropagationKind::Slave,
-        recursive: true,
-    };
     builder.child(
-        ChildOp::Propagation(root.propagation.unwrap_or(slave).bits()),
+        ChildOp::Propagation(before_the_mounts(root.propagation).bits()),
         from,
     );
-    let parent_private = root
-        .propagation
-        .is_none_or(|propagation| propagation.kind != PropagationKind::Slave);
     builder.child(
         ChildOp::BindRoot {
             root: slot,
             path: root.path.clone(),
-            parent_private,
             tree,
         },
         "root.path",
     );
+}
+
+/// The caller's mounts, as the child's namespace sees them. Unless the container is to share, all of them are cut off, whatever
+/// the word says of the root alone: a mount beneath `/` that stays shared would carry the container's mounts, and the detach of
+/// the old root, to the host. Unbindable comes when the binds are made.
+fn before_the_mounts(asked: Option<Propagation>) -> Propagation {
+    let kind = match asked {
+        Some(
+            shared @ Propagation {
+                kind: PropagationKind::Shared,
+                ..
+            },
+        ) => return shared,
+        None
+        | Some(Propagation {
+            kind: PropagationKind::Slave,
+            ..
+        }) => PropagationKind::Slave,
+        Some(_) => PropagationKind::Private,
+    };
+    Propagation {
+        kind,
+        recursive: true,
+    }
 }
 
 /// The root becomes `/`; `callers` is the caller's mount namespace, if the container shares that.

@@ -209,7 +209,6 @@ fn covered(cover: ChildOp) -> Lane {
     lane.op(ChildOp::BindRoot {
         root: ROOT,
         path: "/".to_owned(),
-        parent_private: false,
         tree: None,
     });
     lane.op(cover).op(ChildOp::Chroot(ROOT));

@@ -217,7 +217,6 @@ fn the_root_must_be_there() {
         let root = ChildOp::BindRoot {
             root: ROOT,
             path: scratch.at(name).to_str().unwrap().to_owned(),
-            parent_private: true,
             tree: None,
         };
         Lane::new()
@@ -230,7 +229,6 @@ fn the_root_must_be_there() {
     let root = ChildOp::BindRoot {
         root: ROOT,
         path: scratch.text(),
-        parent_private: false,
         tree: None,
     };
     Lane::bare().op(root).run().fails(Errno::EPERM);

@@ -176,7 +176,6 @@ impl Lane {
         self.op(ChildOp::BindRoot {
             root: ROOT,
             path: scratch.text(),
-            parent_private: true,
             tree: None,
         })
     }

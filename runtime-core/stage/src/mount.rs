@@ -18,6 +18,7 @@ const MS_BIND: u32 = 4096;
 const MS_REC: u32 = 16384;
 const MS_REMOUNT: u32 = 32;
 const MS_PRIVATE: u32 = 1 << 18;
+const MS_SLAVE: u32 = 1 << 19;
 /// Kind of a destination that has to be made: see `lower`.
 pub const KIND_DIRECTORY: u32 = 0;
 /// A file.
@@ -86,7 +87,9 @@ pub(crate) fn filesystem(
     Ok(mounted)
 }
 
-/// A detached tree on its destination.
+/// A detached tree on its destination. One that the host opened is the host's peer, whatever the namespaces, until it is made
+/// a slave: what the container mounts in it would appear on the host.
+#[allow(clippy::too_many_arguments)] // the op's fields
 pub(crate) fn place(
     root: Fd,
     tree: Fd,
@@ -95,6 +98,7 @@ pub(crate) fn place(
     attr: Attr,
     idmap: Option<Fd>,
     idmap_recursive: bool,
+    from_host: bool,
 ) -> Result<()> {
     let directory = match kind {
         KIND_DIRECTORY => true,
@@ -117,6 +121,9 @@ pub(crate) fn place(
         )?;
     }
     change_and_move(tree, target, attr)?;
+    if from_host {
+        propagate(tree, MS_SLAVE | MS_REC)?;
+    }
     propagate(tree, attr.propagation)?;
     fd::close(target);
     Ok(())
@@ -159,20 +166,27 @@ pub(crate) fn remount(mount: Fd, attr: Attr, options: List<'_>) -> Result<()> {
 }
 
 /// Binds the rootfs on itself; with a tree from the host (the path may be out of reach) on top of `/`, for pivot_root only.
-pub(crate) fn bind_root(path: &CStr, parent_private: bool, tree: Option<Fd>) -> Result<Fd> {
-    if let Some(tree) = tree {
-        let target = fs::open_root()?;
-        sys::move_mount(tree, target)?;
-        fd::close(target);
-        return Ok(tree);
-    }
-    let target = open(Fd::CWD, path, flags::PATH | flags::DIRECTORY, 0)?;
-    if parent_private {
-        make_parent_private(target)?;
-    }
-    let root = sys::clone_tree(target, c"", true)?;
+///
+/// What is mounted in it must not appear on the host: its parent becomes private, and what came with it a slave, where the
+/// caller's mounts are shared with the host's (`shared`) or the tree was taken from these.
+pub(crate) fn bind_root(path: &CStr, tree: Option<Fd>, shared: bool) -> Result<Fd> {
+    let target = match tree {
+        Some(_) => fs::open_root()?,
+        None => open(Fd::CWD, path, flags::PATH | flags::DIRECTORY, 0)?,
+    };
+    make_parent_private(target)?;
+    let root = match tree {
+        Some(tree) => tree,
+        None => sys::clone_tree(target, c"", true)?,
+    };
     sys::move_mount(root, target)?;
     fd::close(target);
+    if shared || tree.is_some() {
+        propagate(root, MS_SLAVE | MS_REC)?;
+    }
+    if tree.is_some() {
+        propagate(root, MS_PRIVATE)?;
+    }
     Ok(root)
 }
 
@@ -206,7 +220,6 @@ pub(crate) fn pivot(root: Fd, old_is_shared: bool) -> Result<()> {
     tare_sys::path::fchdir(root)?;
     sys::pivot_here()?;
     if let Some(old) = old {
-        const MS_SLAVE: u32 = 1 << 19;
         tare_sys::path::fchdir(old)?;
         sys::change(c".", MS_SLAVE | MS_REC)?;
         fd::close(old);

@@ -64,8 +64,8 @@ ops! {
     WriteProc = 17 { proc_slot: u16, path: &'p CStr, text: &'p CStr }
     /// MS_* on `/`.
     Propagation = 18 { flags: u32 }
-    /// Bind the rootfs.
-    BindRoot = 19 { root: u16, path: &'p CStr, parent_private: bool, tree: Option<u16> }
+    /// Bind the rootfs; what is mounted in it from now on stays in this namespace.
+    BindRoot = 19 { root: u16, path: &'p CStr, tree: Option<u16> }
     /// A new filesystem instance.
     Mount = 20 { root: u16, fstype: &'p CStr, source: &'p CStr, dest: &'p CStr, attr: Attr, options: List<'p>, copy_up: bool, no_symlink: bool }
     /// Bind a path.

@@ -79,7 +79,7 @@ pub fn run(program: Program<'_>, progress: &Progress) -> ! {
         empty: None,
         held: Held::expect(&program),
         null_placed: false,
-        old_is_shared: false,
+        old_is_shared: true,
         detail: 0,
     };
     for (index, slot) in machine
@@ -207,13 +207,15 @@ fn execute<'p>(m: &mut Machine<'p>, op: Op<'p>) -> Result<()> {
         Op::OpenNull { slot } => { let fd = fs::open_null()?; m.fill(slot, fd) }
         Op::WriteProc { proc_slot, path, text } => fs::write_proc(m.slot(proc_slot)?, path, text),
         Op::Propagation { flags } => {
+            const MS_REC: u32 = 1 << 14;
             const MS_SHARED: u32 = 1 << 20;
-            m.old_is_shared = flags & MS_SHARED != 0;
+            // What is not changed in all of the tree may still be shared beneath.
+            m.old_is_shared = flags & MS_REC == 0 || flags & MS_SHARED != 0;
             tare_sys::mount::change(c"/", flags)
         }
-        Op::BindRoot { root, path, parent_private, tree } => {
+        Op::BindRoot { root, path, tree } => {
             let tree = tree.map(|slot| m.slot(slot)).transpose()?;
-            let fd = mount::bind_root(path, parent_private, tree)?;
+            let fd = mount::bind_root(path, tree, m.old_is_shared)?;
             m.fill(root, fd)
         }
         Op::Mount { root, fstype, source, dest, attr, options, copy_up, no_symlink } => {
@@ -224,14 +226,14 @@ fn execute<'p>(m: &mut Machine<'p>, op: Op<'p>) -> Result<()> {
         Op::BindPath { root, source, dest, kind, recursive, attr, idmap, idmap_recursive } => {
             let idmap = idmap.map(|slot| m.slot(slot)).transpose()?;
             let tree = tare_sys::mount::clone_tree(Fd::CWD, source, recursive)?;
-            mount::place(m.slot(root)?, tree, dest, kind, attr, idmap, idmap_recursive)?;
+            mount::place(m.slot(root)?, tree, dest, kind, attr, idmap, idmap_recursive, false)?;
             m.held.take(dest, tree);
             Ok(())
         }
         Op::BindTree { root, source, dest, kind, recursive: _, attr, idmap, idmap_recursive } => {
             let idmap = idmap.map(|slot| m.slot(slot)).transpose()?;
             let tree = m.slot(source)?;
-            mount::place(m.slot(root)?, tree, dest, kind, attr, idmap, idmap_recursive)?;
+            mount::place(m.slot(root)?, tree, dest, kind, attr, idmap, idmap_recursive, true)?;
             m.held.take(dest, tree);
             Ok(())
         }

@@ -166,7 +166,7 @@ fn inspect_as_user(s: &mut Sandbox, probes: &[&str]) -> Report {
 }
 
 /// The call by way of a script of root's, which has to end in executing its arguments.
-fn by_shell(mut call: Call, script: &str) -> Call {
+pub fn by_shell(mut call: Call, script: &str) -> Call {
     let runtime = std::mem::replace(&mut call.program, "/bin/sh".into());
     let mut arguments: Vec<OsString> = ["-c", script, "sh"].map(Into::into).to_vec();
     arguments.push(runtime.into());
@@ -188,7 +188,7 @@ fn only_trun(s: &Sandbox) {
     }
 }
 
-fn need(programs: &[&str]) {
+pub fn need(programs: &[&str]) {
     for program in programs {
         if !Path::new(program).exists() {
             skip(format!(

@@ -201,7 +201,7 @@ pub(crate) fn attach(directory: &Directory, rules: &[Rule]) -> Result<(), Error>
         value: format!("{} rules", rules.len()),
         path: format!("{} (eBPF)", directory.path()),
         errno: rustix::io::Errno::from_raw_os_error(errno.get()),
-        hint: "; device rules on cgroup v2 need CAP_SYS_ADMIN on the host and a kernel with CONFIG_CGROUP_BPF".to_string(),
+        hint: "; device rules on cgroup v2 need CAP_SYS_ADMIN on the host, before Linux 6.9 CAP_NET_ADMIN too, and a kernel with CONFIG_CGROUP_BPF".to_string(),
     })
 }
 

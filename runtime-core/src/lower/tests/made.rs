@@ -93,7 +93,6 @@ pub(super) fn make(parts: &Parts) -> ChildOp {
         17 => ChildOp::BindRoot {
             root,
             path: text(0),
-            parent_private: yes(0),
             tree: yes(1).then(|| slot(1)),
         },
         18 => ChildOp::Mount {
