@@ -1,7 +1,7 @@
 # Every chore of the project; `make` alone lists them. The work is done by the scripts and crates named on the right.
 PREFIX ?= /usr/local
 DESTDIR ?=
-N ?= 30
+N ?= 50
 BASE ?= HEAD~1
 RUNTIME ?=
 FILTER ?=
@@ -32,7 +32,7 @@ install: ## trun, man pages, completions below PREFIX (/usr/local), DESTDIR hono
 uninstall: ## what install put there
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' .ci/install.sh --remove
 
-bench: ## trun against runc and crun, interleaved; N=rounds
+bench: ## every figure against runc, crun and bare calls; N=rounds ARGS="--only SECTION" (benches/README.md)
 	@N='$(N)' benches/bench.sh $(ARGS)
 
 bench-ab: ## this tree against the revision BASE, paired; N=rounds

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Builds trun of two revisions in git worktrees and measures them in the same rounds.
-#   N=30 BASE=HEAD~1 TIP=HEAD benches/bench-ab.sh
+#   N=50 BASE=HEAD~1 TIP=HEAD benches/bench-ab.sh [--only SECTION,...]      (default: lifecycle)
 # An interval of the ratio that leaves out 1 is a difference; one that holds 1 is not known to be any.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 base=${BASE:-HEAD~1} tip=${TIP:-HEAD}
+[ $# -gt 0 ] || set -- --only lifecycle
 .ci/toolchain
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")/bench-ab
 trees=$(mktemp -d "${TMPDIR:-/tmp}/tare-ab.XXXXXX")
@@ -25,4 +26,4 @@ build() { # SIDE REVISION: prints NAME=PATH
 }
 first=$(build base "$base")
 second=$(build tip "$tip")
-RESULTS=${RESULTS:-$target/results} benches/bench.sh "$first" "$second"
+RESULTS=${RESULTS:-$target/results} benches/bench.sh "$@" "$first" "$second"

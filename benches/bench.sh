@@ -1,12 +1,19 @@
 #!/usr/bin/env bash
 # Measures trun against runc and crun (Debian 12's and newer ones) and the kernel's own limit, interleaved.
-#   N=30 BUNDLE=docker benches/bench.sh [NAME=RUNTIME]...
-# Without arguments: this tree's trun first, then the rivals of peers.sh. Ratios refer to the first runtime named.
+#   N=50 BUNDLE=docker benches/bench.sh [--only SECTION,...] [--runs N] [--idle N,...] [NAME=RUNTIME]...
+# Without NAME=RUNTIME: this tree's trun first, then the rivals of peers.sh. Ratios refer to the first runtime named.
 # RESULTS names the folder for the raw data; the default is benches/results/DATE-HOST.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-rounds=${N:-30} bundle=${BUNDLE:-docker}
+bundle=${BUNDLE:-docker}
 results=${RESULTS:-benches/results/$(date -u +%F)-$(uname -n)}
+options=(--rounds "${N:-50}") runtimes=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    --*) options+=("$1" "${2:?$1 needs a value}") && shift 2 ;;
+    *) runtimes+=("$1") && shift ;;
+  esac
+done
 
 [ "$(id -u)" = 0 ] || {
   echo "make bench makes containers with their own cgroups and devices: run it as root" >&2
@@ -16,9 +23,7 @@ results=${RESULTS:-benches/results/$(date -u +%F)-$(uname -n)}
 .ci/need libc6-dev busybox-static libseccomp-dev
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 
-if [ $# -gt 0 ]; then
-  runtimes=("$@")
-else
+if [ ${#runtimes[@]} = 0 ]; then
   rivals=$(benches/peers.sh)
   .ci/build.sh
   mapfile -t runtimes <<<"trun=$target/release/trun
@@ -28,8 +33,9 @@ fi
 cargo build --quiet --release -p tare-benches
 tools=$target/bench-tools
 mkdir -p "$tools"
-cc -O2 -static -Wall -Wextra -o "$tools/measure" benches/measure.c
-cc -O2 -static -Wall -Wextra -o "$tools/barerun" benches/barerun.c
+for program in measure barerun barestate; do
+  cc -O2 -static -Wall -Wextra -o "$tools/$program" "benches/$program.c"
+done
 cc -O2 -Wall -Wextra -o "$tools/filter" benches/filter.c -lseccomp
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/tare-bench.XXXXXX")
@@ -49,11 +55,9 @@ trap cleanup EXIT
 # barerun knows v1 cgroups only: where there are none it goes without (flag c).
 flags=k
 [ -d /sys/fs/cgroup/memory ] || flags=c
-also=(--also "barerun=$tools/barerun %WORK%/rootfs %WORK%/docker-tree.bpf %ID% $flags" --also "true=/bin/true")
 
-benches/rt.sh "$target/release/tare-benches" --work "$work" --results "$results" --rounds "$rounds" --bundle "$bundle" \
-  --measure "$tools/measure" --filter-compiler "$tools/filter" --docker-spec benches/docker-spec.json \
-  --busybox /bin/busybox "${also[@]}" "${runtimes[@]}" || {
+benches/rt.sh "$target/release/tare-benches" --work "$work" --results "$results" --tools "$tools" --bundle "$bundle" \
+  --docker-spec benches/docker-spec.json --busybox /bin/busybox --barerun-flags "$flags" "${options[@]}" "${runtimes[@]}" || {
   tail -n 5 "$work/log" >&2
   exit 1
 }

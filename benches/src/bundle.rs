@@ -14,6 +14,7 @@ const APPLETS: [&str; 9] = [
 /// Where the bundles are.
 pub struct Bundles {
     folder: PathBuf,
+    docker: Value,
 }
 
 impl Bundles {
@@ -25,6 +26,23 @@ impl Bundles {
     /// The bundle NAME whose program sleeps until it is killed.
     pub fn sleep_of(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}-sleep"))
+    }
+
+    /// Docker's default spec.
+    pub fn docker(&self) -> &Value {
+        &self.docker
+    }
+
+    /// One more bundle, whose program is `/bin/true`.
+    pub fn add(&self, name: &str, spec: Value) -> Result<(), String> {
+        let folder = self.folder.join(name);
+        write(
+            &folder,
+            spec,
+            json!(["/bin/true"]),
+            &self.folder.join("rootfs"),
+        )
+        .map_err(|error| format!("{}: {error}", folder.display()))
     }
 }
 
@@ -54,6 +72,7 @@ pub fn make(work: &Path, docker_spec: &Path, busybox: &Path) -> Result<Bundles, 
     }
     Ok(Bundles {
         folder: work.to_owned(),
+        docker,
     })
 }
 
@@ -107,14 +126,17 @@ fn write(folder: &Path, mut spec: Value, arguments: Value, root: &Path) -> std::
     for mount in spec["mounts"].as_array_mut().into_iter().flatten() {
         if mount["type"] == "bind" {
             let file = mount["source"].as_str().unwrap_or_default().to_owned();
-            fs::write(folder.join(&file), "")?;
-            mount["source"] = json!(folder.join(&file));
+            if !file.starts_with('/') {
+                fs::write(folder.join(&file), "")?;
+                mount["source"] = json!(folder.join(&file));
+            }
         }
     }
     fs::write(folder.join("config.json"), format!("{spec:#}"))
 }
 
-fn without_network(docker: &Value) -> Value {
+/// The same in the host's network namespace.
+pub fn without_network(docker: &Value) -> Value {
     let mut spec = docker.clone();
     if let Some(linux) = spec["linux"].as_object_mut() {
         linux.remove("sysctl");

@@ -1,55 +1,55 @@
-//! The rounds: in each, every runtime does every verb once, in an order drawn anew, so that drift and noise of the machine
-//! fall on all alike, and so does what the one before leaves the kernel to do.
+//! The verbs. In each round every runtime does each once, in an order drawn anew, so that drift and noise of the machine fall
+//! on all alike, and so does what the one before leaves the kernel to do.
 
 use crate::arguments::{Options, Runtime};
-use crate::bundle::Bundles;
-use crate::measure::{Cost, Meter};
-use crate::statistics::Random;
-use std::fs;
+use crate::bench::{Bench, read_pid, text, wait_until_dead};
+use crate::measure::Cost;
+use crate::report::{self, Goal, Limit, Part, estimate};
+use crate::samples::{Key, Sample, memory, of, processor, subjects, walls};
+use crate::statistics::{Random, median, paired_ratio, quantile};
+use crate::strips;
+use std::fmt::Write as _;
 use std::path::Path;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 /// The verbs in the order of the tables.
-pub const VERBS: [&str; 7] = ["run", "create", "start", "exec", "kill", "delete", "state"];
+const VERBS: [&str; 7] = ["run", "create", "start", "exec", "kill", "delete", "state"];
+/// The name of this section.
+const NAME: &str = "lifecycle";
+/// The process that does what `state` and `kill` cannot do without.
+const BARE: &str = "barestate";
 
-/// Before a container is made: without it the times of whoever followed a certain runtime had two modes, likely because the
-/// kernel takes down the network namespace of the one before in the background and a new one waits for it (not isolated).
-const SETTLE: Duration = Duration::from_millis(50);
-
-/// One timed command.
-pub struct Sample {
-    /// Counts from 1; the warm-up round is not kept.
-    pub round: usize,
-    /// The runtime's or the other command's name.
-    pub name: String,
-    /// One of [`VERBS`], or `also`.
-    pub verb: &'static str,
-    /// Its exit status.
-    pub status: i32,
-    /// What it took.
-    pub cost: Cost,
+#[derive(Clone, Copy)]
+enum Subject<'a> {
+    Runtime(&'a Runtime),
+    /// barerun.c against `run`.
+    BareRun,
+    /// barestate.c against `state` and `kill`, on a container of the first runtime.
+    BareState,
+    /// The timer's own share: the vfork, the exec and the end of a process.
+    True,
 }
 
 /// Runs all rounds.
-pub fn measure(options: &Options, bundles: &Bundles) -> Result<Vec<Sample>, String> {
-    let meter = Meter::new(&options.measure, &options.work, &options.log())?;
+pub fn measure(bench: &Bench) -> Result<Vec<Sample>, String> {
     let mut samples = Vec::new();
     let mut random = Random::new();
-    let mut order: Vec<&Runtime> = options.runtimes.iter().collect();
-    for round in 0..=options.rounds {
+    let mut order: Vec<Subject> = bench
+        .options
+        .runtimes
+        .iter()
+        .map(Subject::Runtime)
+        .collect();
+    order.extend([Subject::BareRun, Subject::BareState, Subject::True]);
+    for round in 0..=bench.options.rounds {
         let mut run = Round {
-            meter: &meter,
-            options,
-            bundles,
+            bench,
             round,
             samples: Vec::new(),
         };
         random.shuffle(&mut order);
-        for runtime in &order {
-            run.one_life(runtime)?;
+        for subject in &order {
+            run.one(*subject)?;
         }
-        run.others()?;
         if round > 0 {
             samples.append(&mut run.samples);
         }
@@ -58,115 +58,267 @@ pub fn measure(options: &Options, bundles: &Bundles) -> Result<Vec<Sample>, Stri
 }
 
 struct Round<'a> {
-    meter: &'a Meter,
-    options: &'a Options,
-    bundles: &'a Bundles,
+    bench: &'a Bench,
     round: usize,
     samples: Vec<Sample>,
 }
 
 impl Round<'_> {
-    /// `run` of a program that ends at once; then a sleeping container from `create` to `delete`.
-    fn one_life(&mut self, runtime: &Runtime) -> Result<(), String> {
-        let id = format!(
-            "bench-{}-{}-{}",
-            std::process::id(),
-            runtime.name.replace('.', "-"),
-            self.round
-        );
-        let pid_file = self.options.work.join("pid");
-        let _ = fs::remove_file(&pid_file); // of the container before; absent at first
-        let pid_path = pid_file.to_string_lossy().into_owned();
-        let bundle = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
-        let short = bundle(self.bundles.true_of(&self.options.bundle));
-        let long = bundle(self.bundles.sleep_of(&self.options.bundle));
-
-        sleep(SETTLE);
-        self.verb(
-            runtime,
-            "run",
-            &["run", "--bundle", &short, &format!("{id}-run")],
-        )?;
-        sleep(SETTLE);
-        self.verb(
-            runtime,
-            "create",
-            &["create", "--bundle", &long, "--pid-file", &pid_path, &id],
-        )?;
-        self.verb(runtime, "start", &["start", &id])?;
-        self.verb(runtime, "state", &["state", &id])?;
-        self.verb(runtime, "exec", &["exec", &id, "/bin/true"])?;
-        self.verb(runtime, "kill", &["kill", &id, "KILL"])?;
-        wait_until_dead(&pid_file)?;
-        self.verb(runtime, "delete", &["delete", &id])
-    }
-
-    fn verb(
-        &mut self,
-        runtime: &Runtime,
-        verb: &'static str,
-        arguments: &[&str],
-    ) -> Result<(), String> {
-        let root = self
-            .options
-            .work
-            .join("state")
-            .join(&runtime.name)
-            .to_string_lossy()
-            .into_owned();
-        let mut all = vec!["--root", root.as_str()];
-        all.extend(arguments);
-        let cost = self.meter.run(&runtime.path, &all)?;
-        self.keep(&runtime.name, verb, cost);
-        Ok(())
-    }
-
-    fn others(&mut self) -> Result<(), String> {
-        for (index, also) in self.options.also.iter().enumerate() {
-            let id = format!("bench-{}-also{index}-{}", std::process::id(), self.round);
-            let work = self.options.work.to_string_lossy().into_owned();
-            let words: Vec<String> = also
-                .command
-                .iter()
-                .map(|word| word.replace("%ID%", &id).replace("%WORK%", &work))
-                .collect();
-            let arguments: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
-            let program = words
-                .first()
-                .ok_or_else(|| format!("{}: no command", also.name))?;
-            sleep(SETTLE);
-            let cost = self.meter.run(Path::new(program), &arguments)?;
-            self.keep(&also.name, "also", cost);
+    fn one(&mut self, subject: Subject) -> Result<(), String> {
+        let bench = self.bench;
+        let name = self.round.to_string();
+        match subject {
+            Subject::Runtime(runtime) => self.life(runtime),
+            Subject::BareState => self.bare_state(bench.options.ours()),
+            Subject::BareRun => {
+                let cost = bench.barerun(&bench.id("barerun", &name))?;
+                self.keep("barerun", "run", cost);
+                Ok(())
+            }
+            Subject::True => {
+                bench.settle();
+                let cost = bench.command(Path::new("/bin/true"), &[])?;
+                self.keep("true", "run", cost);
+                Ok(())
+            }
         }
+    }
+
+    /// `run` of a program that ends at once; then a sleeping container from `create` to `delete`.
+    fn life(&mut self, runtime: &Runtime) -> Result<(), String> {
+        let (bench, name) = (self.bench, runtime.name.as_str());
+        let id = bench.id(name, &self.round.to_string());
+        let short = bench.bundles.true_of(&bench.options.bundle);
+        let cost = bench.run(runtime, &short, &format!("{id}-run"))?;
+        self.keep(name, "run", cost);
+
+        bench.settle();
+        let (long, pid_file) = sleeper(bench);
+        let create = ["create", "--bundle", &long, "--pid-file", &pid_file, &id];
+        self.keep(name, "create", bench.verb(runtime, &create)?);
+        self.keep(name, "start", bench.verb(runtime, &["start", &id])?);
+        self.keep(name, "state", bench.verb(runtime, &["state", &id])?);
+        self.keep(
+            name,
+            "exec",
+            bench.verb(runtime, &["exec", &id, "/bin/true"])?,
+        );
+        self.keep(name, "kill", bench.verb(runtime, &["kill", &id, "KILL"])?);
+        wait_until_dead(read_pid(Path::new(&pid_file))?)?;
+        self.keep(name, "delete", bench.verb(runtime, &["delete", &id])?);
         Ok(())
     }
 
-    fn keep(&mut self, name: &str, verb: &'static str, cost: Cost) {
+    /// A container of the runtime's, whose files the bare process opens, and which it kills.
+    fn bare_state(&mut self, runtime: &Runtime) -> Result<(), String> {
+        let bench = self.bench;
+        let id = bench.id(BARE, &self.round.to_string());
+        bench.settle();
+        let (long, pid_file) = sleeper(bench);
+        bench.need(
+            runtime,
+            &["create", "--bundle", &long, "--pid-file", &pid_file, &id],
+        )?;
+        bench.need(runtime, &["start", &id])?;
+        let pid = read_pid(Path::new(&pid_file))?;
+        let files = [
+            text(&bench.state_of(runtime).join(&id).join("state.json")),
+            format!("/proc/{pid}/stat"),
+            format!("/sys/fs/cgroup/freezer/{id}/freezer.state"),
+            format!("/sys/fs/cgroup/freezer/{id}/freezer.self_freezing"),
+            format!("/sys/fs/cgroup/{id}/cgroup.freeze"),
+        ];
+        let files: Vec<&str> = files.iter().map(String::as_str).collect();
+        let program = bench.options.tools.join(BARE);
+        self.keep(BARE, "state", bench.command(&program, &files)?);
+        let pid_word = pid.to_string();
+        let kill: Vec<&str> = ["-k", &pid_word].into_iter().chain(files).collect();
+        self.keep(BARE, "kill", bench.command(&program, &kill)?);
+        wait_until_dead(pid)?;
+        bench.need(runtime, &["delete", &id])?;
+        Ok(())
+    }
+
+    fn keep(&mut self, subject: &str, what: &str, cost: Cost) {
         self.samples.push(Sample {
+            section: NAME,
             round: self.round,
-            name: name.to_owned(),
-            verb,
-            status: cost.status,
+            subject: subject.to_owned(),
+            what: what.to_owned(),
+            count: 0,
             cost,
         });
     }
 }
 
-/// Polls the container's process, not the runtime, so that nothing else runs between two timed commands.
-fn wait_until_dead(pid_file: &Path) -> Result<(), String> {
-    let text =
-        fs::read_to_string(pid_file).map_err(|error| format!("{}: {error}", pid_file.display()))?;
-    let stat = format!("/proc/{}/stat", text.trim());
-    let begin = Instant::now();
-    while begin.elapsed() < Duration::from_secs(10) {
-        // Gone, or a zombie that init has not yet reaped.
-        let state = fs::read_to_string(&stat)
-            .ok()
-            .and_then(|line| line.rsplit_once(") ").map(|(_, rest)| rest.to_owned()));
-        if state.is_none_or(|rest| rest.starts_with('Z') || rest.starts_with('X')) {
-            return Ok(());
+/// The bundle that sleeps, and where its pid goes.
+fn sleeper(bench: &Bench) -> (String, String) {
+    (
+        text(&bench.bundles.sleep_of(&bench.options.bundle)),
+        text(&bench.options.work.join("pid")),
+    )
+}
+
+/// Two tables: each verb and subject with its figures, and the first runtime as a share of each other subject.
+pub fn report(options: &Options, samples: &[Sample]) -> Part {
+    let ours = options.ours().name.as_str();
+    let names: Vec<&str> = options
+        .runtimes
+        .iter()
+        .map(|one| one.name.as_str())
+        .collect();
+    let subjects = subjects(samples, NAME, &names);
+    let mut text = format!(
+        "Bundle `{}`, {} rounds. Memory is the largest peak of the runtime's own processes.\n\n\
+         | verb | subject | min ms | median | p90 | CPU ms | RSS MB | x {ours} [95 %] | failed |\n\
+         |---|---|---|---|---|---|---|---|---|\n",
+        options.bundle, options.rounds
+    );
+    for verb in VERBS {
+        for subject in &subjects {
+            row(&mut text, samples, verb, subject, ours);
         }
-        sleep(Duration::from_millis(1));
     }
-    Err(format!("process {} outlived SIGKILL by 10 s", text.trim()))
+    let others: Vec<&str> = subjects
+        .iter()
+        .copied()
+        .filter(|name| *name != ours)
+        .collect();
+    let _ = write!(
+        text,
+        "\n{ours} as a share of the others, medians of the rounds' ratios [95 %]:\n\n| verb | {} |\n|---|{}\n",
+        others.join(" | "),
+        "---|".repeat(others.len())
+    );
+    for verb in VERBS {
+        let cells: Vec<String> = others
+            .iter()
+            .map(|other| {
+                estimate(paired_ratio(
+                    &of_verb(samples, ours, verb),
+                    &of_verb(samples, other, verb),
+                ))
+            })
+            .collect();
+        let _ = writeln!(text, "| {verb} | {} |", cells.join(" | "));
+    }
+    let panels = VERBS.iter().map(|verb| strips::Panel {
+        title: (*verb).to_owned(),
+        rows: subjects
+            .iter()
+            .map(|name| ((*name).to_owned(), of_verb(samples, name, verb)))
+            .filter(|(_, values)| !values.is_empty())
+            .collect(),
+    });
+    Part {
+        title: "Lifecycle",
+        text,
+        goals: goals(options, samples),
+        plots: vec![(
+            "lifecycle.svg".to_owned(),
+            strips::draw(
+                &format!(
+                    "Each verb, bundle {}: every round a dot, the median a bar",
+                    options.bundle
+                ),
+                "wall time, ms",
+                &panels.collect::<Vec<_>>(),
+            ),
+        )],
+    }
+}
+
+fn key<'a>(subject: &'a str, what: &'a str) -> Key<'a> {
+    Key {
+        section: NAME,
+        subject,
+        what,
+        count: 0,
+    }
+}
+
+fn of_verb(samples: &[Sample], subject: &str, verb: &str) -> Vec<f64> {
+    walls(samples, key(subject, verb))
+}
+
+fn row(out: &mut String, samples: &[Sample], verb: &str, subject: &str, ours: &str) {
+    let key = key(subject, verb);
+    let wall = walls(samples, key);
+    if wall.is_empty() {
+        return;
+    }
+    let failed = of(samples, key).filter(|one| one.cost.status != 0).count();
+    let _ = writeln!(
+        out,
+        "| {verb} | {subject} | {:.2} | {:.2} | {:.2} | {:.2} | {:.1} | {} | {} |",
+        quantile(&wall, 0.0),
+        median(&wall),
+        quantile(&wall, 0.9),
+        median(&processor(samples, key)),
+        quantile(&memory(samples, key), 1.0) / 1024.0,
+        estimate(paired_ratio(&wall, &of_verb(samples, ours, verb))),
+        report::unless_zero(failed),
+    );
+}
+
+fn goals(options: &Options, samples: &[Sample]) -> Vec<Goal> {
+    let ours = options.ours().name.as_str();
+    let mut goals = Vec::new();
+    let mut share = |verb: &str, other: &str, most: f64| {
+        let ratio = paired_ratio(
+            &of_verb(samples, ours, verb),
+            &of_verb(samples, other, verb),
+        );
+        goals.push(Goal::new(
+            format!("`{verb}` against {other}"),
+            Limit::AtMost(most),
+            "x",
+            ratio,
+        ));
+    };
+    share("run", "barerun", 1.3);
+    if let Some(crun) = options.rival("crun") {
+        share("run", &crun.name, 0.5);
+    }
+    if let Some(runc) = options.rival("runc") {
+        share("run", &runc.name, 0.12);
+    }
+    for verb in &VERBS[1..] {
+        if let Some(crun) = options.rival("crun") {
+            share(verb, &crun.name, 0.5);
+        }
+    }
+    share("state", BARE, 1.5);
+    share("kill", BARE, 1.5);
+
+    let peak = |name: &str| {
+        let all = VERBS.map(|verb| quantile(&memory(samples, key(name, verb)), 1.0));
+        quantile(&all, 1.0) / 1024.0
+    };
+    let exact = |figure: String, most: f64, unit, value: f64| {
+        Goal::new(figure, Limit::AtMost(most), unit, report::exact(value))
+    };
+    goals.push(exact(
+        "peak RSS of any verb".to_owned(),
+        1.5,
+        "MB",
+        peak(ours),
+    ));
+    if let Some(crun) = options.rival("crun") {
+        let share = peak(ours) / peak(&crun.name);
+        goals.push(exact(
+            format!("the same against {}", crun.name),
+            1.0,
+            "x",
+            share,
+        ));
+        let (left, right) = (key(ours, "run"), key(&crun.name, "run"));
+        goals.push(Goal::new(
+            format!("CPU time of `run` against {}", crun.name),
+            Limit::AtMost(0.5),
+            "x",
+            paired_ratio(&processor(samples, left), &processor(samples, right)),
+        ));
+    }
+    goals
 }

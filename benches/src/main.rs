@@ -1,18 +1,47 @@
 //! What a container costs: this runtime and its rivals, measured in the same run, interleaved, over the same bundle.
 //!
-//! One thread, one command at a time; each command is run by `measure` (measure.c), a small static program that takes the
-//! time, the CPU time and the peak memory. This harness only spawns it and waits, so its own size does not show.
+//! One command at a time, save where parallel callers are the subject; each command is run by `measure` (measure.c), a small
+//! static program that takes the time, the CPU time and the peak memory. This harness only spawns it and waits, so its own
+//! size does not show. Each section measures first; its report is made of the samples alone.
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod bench;
 mod bundle;
+mod curves;
+mod idle;
 mod lifecycle;
 mod machine;
 mod measure;
+mod parallel;
 mod report;
+mod samples;
+mod scaling;
 mod statistics;
+mod strips;
+mod svg;
+mod variations;
 
+use arguments::Options;
+use bench::Bench;
+use report::Part;
+use samples::Sample;
 use std::process::ExitCode;
+use std::time::Instant;
+
+/// Name, how to measure, how to tell.
+type Section = (
+    &'static str,
+    fn(&Bench) -> Result<Vec<Sample>, String>,
+    fn(&Options, &[Sample]) -> Part,
+);
+
+const SECTIONS: [Section; 4] = [
+    ("lifecycle", lifecycle::measure, lifecycle::report),
+    ("parallel", parallel::measure, parallel::report),
+    ("idle", idle::measure, idle::report),
+    ("scaling", scaling::measure, scaling::report),
+];
 
 fn main() -> ExitCode {
     match run() {
@@ -25,19 +54,23 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), String> {
-    let options = arguments::parse(std::env::args().skip(1))?;
-    let bundles = bundle::make(&options.work, &options.docker_spec, &options.busybox)?;
-    bundle::write_filter(
-        &options.work,
-        &options.docker_spec,
-        &options.filter_compiler,
-    )?;
-    let before = machine::describe(&options.runtimes)?;
-    let samples = lifecycle::measure(&options, &bundles)?;
-    let table = report::markdown(&options, &samples);
-    println!("{table}");
-    report::write(&options, &samples, &before, &table)?;
-    let failed = samples.iter().filter(|sample| sample.status != 0).count();
+    let bench = Bench::new(arguments::parse(std::env::args().skip(1))?)?;
+    let options = &bench.options;
+    let machine = machine::describe(&options.runtimes)?;
+    let (mut samples, mut parts) = (Vec::new(), Vec::new());
+    for (name, measure, report) in SECTIONS {
+        if !options.wants(name) {
+            continue;
+        }
+        let begin = Instant::now();
+        let measured = measure(&bench).map_err(|error| format!("{name}: {error}"))?;
+        eprintln!("{name}: {} s", begin.elapsed().as_secs());
+        parts.push(report(options, &measured));
+        samples.extend(measured);
+    }
+    println!("{}", report::markdown(&parts));
+    report::write(options, &samples, &machine, &parts)?;
+    let failed = samples.iter().filter(|one| one.cost.status != 0).count();
     if failed > 0 {
         return Err(format!(
             "{failed} of {} commands failed: see {}",

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What one run of a command took.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
     /// Wall time, nanoseconds, from before the vfork until the command was reaped.
     pub wall: u64,
@@ -39,6 +39,20 @@ impl Meter {
             out: work.join("measured"),
             log,
         })
+    }
+
+    /// Runs a command without measuring it, beside others; returns whether it succeeded.
+    pub fn unmeasured(&self, program: &Path, arguments: &[&str]) -> Result<bool, String> {
+        let failed = |error: std::io::Error| format!("{}: {error}", program.display());
+        let output = || self.log.try_clone().map(Stdio::from).map_err(failed);
+        let status = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(output()?)
+            .stderr(output()?)
+            .status()
+            .map_err(failed)?;
+        Ok(status.success())
     }
 
     /// Runs the command once.
