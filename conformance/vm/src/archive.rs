@@ -2,7 +2,7 @@
 
 use crate::process;
 use crate::scenario::Release;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 /// Where apt fetches from.
@@ -57,10 +57,12 @@ impl Archive {
     }
 }
 
-/// An apt of its own directories, so that nothing of the machine's changes.
+/// An apt of its own directories, so that nothing of the machine's changes; one run at a time has it, the others wait.
 pub struct Apt {
     options: Vec<String>,
     lists: PathBuf,
+    /// Locked until this is dropped: apt's own lock refuses instead of waiting.
+    _turn: File,
 }
 
 impl Apt {
@@ -73,7 +75,10 @@ impl Apt {
             fs::create_dir_all(base.join("cache/archives/partial"))?;
             fs::write(&sources, archive.sources(release).join("\n") + "\n")
         };
-        make().map_err(|error| format!("{}: {error}", base.display()))?;
+        let io = |error| format!("{}: {error}", base.display());
+        fs::create_dir_all(&base).map_err(io)?;
+        let turn = take_turn(&base)?;
+        make().map_err(io)?;
         let set = |name: &str, value: &Path| format!("-o{name}={}", value.display());
         let options = vec![
             set("Dir::Etc::sourcelist", &sources),
@@ -86,7 +91,11 @@ impl Apt {
             "-oAcquire::Languages=none".into(),
             "-oAcquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".into(),
         ];
-        let apt = Apt { options, lists };
+        let apt = Apt {
+            options,
+            lists,
+            _turn: turn,
+        };
         apt.run("apt-get", &["update", "-qq"])?;
         Ok(apt)
     }
@@ -141,9 +150,38 @@ impl Apt {
     }
 }
 
+/// Waits until no other run has this directory; the kernel ends a turn with its process.
+fn take_turn(base: &Path) -> Result<File, String> {
+    let path = base.join("turn");
+    let take = || {
+        let file = File::create(&path)?;
+        file.lock()?;
+        Ok(file)
+    };
+    take().map_err(|error: std::io::Error| format!("{}: {error}", path.display()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    #[test]
+    fn a_second_run_waits_for_its_turn() {
+        let base = std::env::temp_dir().join(format!("tare-vm-turn-{}", std::process::id()));
+        fs::create_dir_all(&base).unwrap();
+        let first = take_turn(&base).unwrap();
+        let (tell, told) = mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| tell.send(take_turn(&base).map(drop)).unwrap());
+            let early = told.recv_timeout(Duration::from_millis(100));
+            drop(first);
+            assert!(early.is_err(), "it did not wait: {early:?}");
+            assert_eq!(told.recv_timeout(Duration::from_secs(10)), Ok(Ok(())));
+        });
+        fs::remove_dir_all(&base).unwrap();
+    }
 
     #[test]
     fn the_mirror_is_the_one_of_this_release() {
