@@ -70,6 +70,33 @@ pub(crate) fn make_directory(root: Fd, dest: &CStr, mode: u32) -> Result<Fd> {
     make_directory_at(root, dest.to_bytes(), mode, 8)
 }
 
+/// The common case in four calls: only the last component is missing. None where it is another.
+fn make_last(root: Fd, dest: &[u8], mode: u32) -> Result<Option<Fd>> {
+    let (before, name) = split_last(dest);
+    let mut directory = PathBuffer::new();
+    directory.push(if before.is_empty() { b"." } else { before })?;
+    let mut last = PathBuffer::new();
+    last.push(name)?;
+    let how = flags::PATH | flags::DIRECTORY;
+    let Ok(directory) = open_beneath(root, directory.as_c()?, how, 0, Resolve::InRoot) else {
+        return Ok(None);
+    };
+    let made = path::mkdir(directory, last.as_c()?, mode);
+    fd::close(directory);
+    match made {
+        Ok(()) => {}
+        // A link that leads nowhere, or somebody else was faster.
+        Err(Errno::EEXIST | Errno::ENOENT) => return Ok(None),
+        Err(errno) => return Err(errno),
+    }
+    let mut whole = PathBuffer::new();
+    whole.push(dest)?;
+    match open_beneath(root, whole.as_c()?, how, 0, Resolve::InRoot) {
+        Err(Errno::ENOENT) => Ok(None),
+        found => found.map(Some),
+    }
+}
+
 fn make_directory_at(root: Fd, dest: &[u8], mode: u32, links: u32) -> Result<Fd> {
     let mut whole = PathBuffer::new();
     whole.push(if dest.is_empty() { b"." } else { dest })?;
@@ -82,6 +109,9 @@ fn make_directory_at(root: Fd, dest: &[u8], mode: u32, links: u32) -> Result<Fd>
     ) {
         Err(Errno::ENOENT) => {}
         other => return other,
+    }
+    if let Some(made) = make_last(root, dest, mode)? {
+        return Ok(made);
     }
     let mut made = PathBuffer::new();
     let mut here = open_beneath(

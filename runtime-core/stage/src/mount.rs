@@ -167,14 +167,16 @@ pub(crate) fn remount(mount: Fd, attr: Attr, options: List<'_>) -> Result<()> {
 
 /// Binds the rootfs on itself; with a tree from the host (the path may be out of reach) on top of `/`, for pivot_root only.
 ///
-/// What is mounted in it must not appear on the host: its parent becomes private, and what came with it a slave, where the
-/// caller's mounts are shared with the host's (`shared`) or the tree was taken from these.
+/// What is mounted in it must not appear on the host: where the caller's mounts are shared with the host's (`shared`), the root's
+/// parent becomes private; there, and where the tree was taken from the host's, what came with the root becomes a slave.
 pub(crate) fn bind_root(path: &CStr, tree: Option<Fd>, shared: bool) -> Result<Fd> {
     let target = match tree {
         Some(_) => fs::open_root()?,
         None => open(Fd::CWD, path, flags::PATH | flags::DIRECTORY, 0)?,
     };
-    make_parent_private(target)?;
+    if shared {
+        make_parent_private(target)?;
+    }
     let root = match tree {
         Some(tree) => tree,
         None => sys::clone_tree(target, c"", true)?,
@@ -184,9 +186,7 @@ pub(crate) fn bind_root(path: &CStr, tree: Option<Fd>, shared: bool) -> Result<F
     if shared || tree.is_some() {
         propagate(root, MS_SLAVE | MS_REC)?;
     }
-    if tree.is_some() {
-        propagate(root, MS_PRIVATE)?;
-    }
+    propagate(root, MS_PRIVATE)?;
     Ok(root)
 }
 
@@ -342,8 +342,6 @@ pub(crate) fn readonly_path(m: &mut Machine<'_>, path: &CStr) -> Result<()> {
 
 /// A destination none of whose components is a symlink: procfs and sysfs must be where they seem to be.
 fn plain_directory(root: Fd, dest: &CStr) -> Result<Fd> {
-    let made = fs::make_directory(root, dest, 0o755)?;
-    fd::close(made);
     let mut relative = PathBuffer::new();
     let bytes = dest.to_bytes();
     let start = bytes.iter().position(|b| *b != b'/').unwrap_or(bytes.len());
@@ -353,13 +351,15 @@ fn plain_directory(root: Fd, dest: &CStr) -> Result<Fd> {
             .filter(|rest| !rest.is_empty())
             .unwrap_or(b"."),
     )?;
-    open_beneath(
-        root,
-        relative.as_c()?,
-        flags::PATH | flags::DIRECTORY,
-        0,
-        Resolve::NoSymlinks,
-    )
+    let relative = relative.as_c()?;
+    let how = flags::PATH | flags::DIRECTORY;
+    match open_beneath(root, relative, how, 0, Resolve::NoSymlinks) {
+        Err(Errno::ENOENT) => {
+            fd::close(fs::make_directory(root, dest, 0o755)?);
+            open_beneath(root, relative, how, 0, Resolve::NoSymlinks)
+        }
+        found => found,
+    }
 }
 
 /// Whether the pairs of key and value have this key.
