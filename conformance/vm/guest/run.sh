@@ -1,13 +1,13 @@
 #!/bin/sh
 # Runs the suites that the kernel's command line names; what it prints is read by the host.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
-export PAYLOAD=/payload CASES= GATE=
+export PAYLOAD=/payload CASES= PART=
 [ -e /etc/hosts ] || echo "127.0.0.1 localhost" >/etc/hosts
 suites=
 for word in $(cat /proc/cmdline); do
   case $word in
     tare.suites=*) suites=$(echo "${word#tare.suites=}" | tr , ' ') ;;
-    tare.gate=*) GATE=${word#tare.gate=} ;;
+    tare.part=*) PART=${word#tare.part=} ;;
     tare.cases=*) CASES=${word#tare.cases=} ;;
   esac
 done

@@ -1,3 +1,3 @@
 # The conformance suite with systemd's driver.
-filter=${CASES:-$GATE}
+filter=${CASES:-$PART}
 exec "$PAYLOAD/bin/conformance" --runtime "$PAYLOAD/bin/trun" --patience 5 --systemd-cgroup ${filter:+--filter "$filter"}

@@ -1,3 +1,3 @@
 # The conformance suite with the cgroupfs driver.
-filter=${CASES:-$GATE}
+filter=${CASES:-$PART}
 exec "$PAYLOAD/bin/conformance" --runtime "$PAYLOAD/bin/trun" --patience 5 ${filter:+--filter "$filter"}
