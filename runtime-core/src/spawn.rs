@@ -94,7 +94,8 @@ pub(crate) fn spawn(lowered: &Lowered, how: &How<'_>) -> Result<Spawned, Error> 
         first_fd: first,
         keep_capabilities: how.namespaces.has(Namespaces::USER),
     };
-    let mut stack = vec![0u8; STACK];
+    // Not zeroed: the child uses a page or two, and each page that is written here is memory of the caller's.
+    let mut stack = Box::<[u8]>::new_uninit_slice(STACK);
     let mask = process::block_signals();
     // SAFETY: the stack is STACK bytes that nobody else has, and all signals are blocked until the parent runs again.
     let child = unsafe { launch(&request, &mut stack) };

@@ -5,6 +5,7 @@
 use crate::arch::call;
 use crate::{Errno, Fd, Result, cred, fd, process};
 use core::ffi::CStr;
+use core::mem::MaybeUninit;
 use linux_raw_sys::general as raw;
 
 /// What the new process begins with.
@@ -48,7 +49,7 @@ struct Shared<'a> {
 ///
 /// # Safety
 /// `stack` must be [`STACK`] bytes or more that nobody else uses; all signals must be blocked in the calling thread.
-pub unsafe fn launch(launch: &Launch<'_>, stack: &mut [u8]) -> Result<Child> {
+pub unsafe fn launch(launch: &Launch<'_>, stack: &mut [MaybeUninit<u8>]) -> Result<Child> {
     let mut shared = Shared { launch, errno: 0 };
     let mut pidfd: i32 = -1;
     // SAFETY: struct clone_args is numbers, for which all zeroes is a value.
