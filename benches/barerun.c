@@ -12,6 +12,7 @@
  *   f few hierarchies    m no masked paths     s no seccomp                    x no mounts, chroot only
  *   k attach through v1 `tasks` instead of cgroup.procs: skips the global threadgroup lock and its RCU wait
  *   t print what each step took, in microseconds
+ *   b print the largest number of bytes that were billed to its v1 memory cgroup
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -117,6 +118,17 @@ static void make_cgroups(void)
 	for (int i = 0; i < COUNT(devices); i++)
 		put("devices", "devices.allow", devices[i]);
 	step("host: write limits");
+}
+
+static void print_billed(void)
+{
+	char path[256], value[64];
+	snprintf(path, sizeof path, "/sys/fs/cgroup/memory/%s/memory.max_usage_in_bytes", name);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t length = read(fd, value, sizeof value);
+	check(length, path);
+	check(write(STDOUT_FILENO, value, length > 0 ? length : 0), "stdout");
+	close(fd);
 }
 
 static void remove_cgroups(void)
@@ -285,6 +297,8 @@ int main(int argc, char **argv)
 	step("host: exec done, vfork returns");
 	waitpid(pid, &status, 0);
 	step("host: /bin/true ran and was reaped");
+	if (flags['b'])
+		print_billed();
 	if (!flags['c'])
 		remove_cgroups();
 	double sum = 0;

@@ -38,6 +38,15 @@ for program in measure barerun barestate; do
 done
 cc -O2 -Wall -Wextra -o "$tools/filter" benches/filter.c -lseccomp
 
+cp "$target/release/embed" "$tools/embed"
+# youki's library has dependencies of its own; the build takes minutes the first time, and needs the registry.
+rm -f "$tools/compare"
+if cargo build --quiet --release --locked --manifest-path benches/compare/Cargo.toml --target-dir "$target/compare"; then
+  cp "$target/compare/release/compare" "$tools/compare"
+else
+  echo "benches/compare was not built: the report has no row of youki's libcontainer" >&2
+fi
+
 work=$(mktemp -d "${TMPDIR:-/tmp}/tare-bench.XXXXXX")
 cleanup() {
   # A run cut short may leave a container; each runtime knows its own.
@@ -48,6 +57,11 @@ cleanup() {
       [ ! -d "$id" ] || "$path" --root "$work/state/$name" delete --force "$(basename "$id")" || true # said on stderr
     done
   done
+  runtime=$work/state/tare-runtime
+  for id in "$runtime"/*/; do # made in-process; trun reads the same state
+    [ ! -d "$id" ] || "${runtimes[0]#*=}" --root "$runtime" delete --force "$(basename "$id")" || true
+  done
+  [ ! -d "$work/state/libcontainer" ] || "$tools/compare" clean "$work/state/libcontainer" || true
   rm -rf "$work"
 }
 trap cleanup EXIT

@@ -3,12 +3,19 @@
 use std::path::PathBuf;
 
 /// What can be asked for with `--only`, in the order of the report.
-pub const SECTIONS: [&str; 4] = ["lifecycle", "parallel", "idle", "scaling"];
+pub const SECTIONS: [&str; 6] = [
+    "lifecycle",
+    "embed",
+    "memory",
+    "parallel",
+    "idle",
+    "scaling",
+];
 
 const USAGE: &str = "usage: tare-benches --work DIR --results DIR --tools DIR --docker-spec PATH --busybox PATH \
 --barerun-flags LETTERS [--rounds N] [--bundle NAME] [--only SECTION,...] [--runs N] [--callers N,...] [--idle N,...] \
 [--items N,...] NAME=RUNTIME...
-sections: lifecycle parallel idle scaling";
+sections: lifecycle embed memory parallel idle scaling";
 
 /// A runtime to measure.
 #[derive(Clone)]

@@ -9,10 +9,12 @@ mod arguments;
 mod bench;
 mod bundle;
 mod curves;
+mod embed;
 mod idle;
 mod lifecycle;
 mod machine;
 mod measure;
+mod memory;
 mod parallel;
 mod report;
 mod samples;
@@ -36,8 +38,10 @@ type Section = (
     fn(&Options, &[Sample]) -> Part,
 );
 
-const SECTIONS: [Section; 4] = [
+const SECTIONS: [Section; 6] = [
     ("lifecycle", lifecycle::measure, lifecycle::report),
+    ("embed", embed::measure, embed::report),
+    ("memory", memory::measure, memory::report),
     ("parallel", parallel::measure, parallel::report),
     ("idle", idle::measure, idle::report),
     ("scaling", scaling::measure, scaling::report),

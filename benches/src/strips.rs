@@ -13,6 +13,7 @@ pub struct Panel {
 
 const COLUMNS: usize = 2;
 const PANEL: f64 = 470.0;
+const LONE_PANEL: f64 = 760.0;
 const ROW: f64 = 20.0;
 const HEAD: f64 = 46.0;
 const PANEL_HEAD: f64 = 26.0;
@@ -34,6 +35,7 @@ pub fn draw(title: &str, unit: &str, panels: &[Panel]) -> String {
         })
         .collect();
     let columns = COLUMNS.min(panels.len().max(1));
+    let width = if columns == 1 { LONE_PANEL } else { PANEL };
     let mut sheet = Sheet::new(PANEL * columns as f64, HEAD + heights.iter().sum::<f64>());
     sheet.text((16.0, 28.0), 15.0, Anchor::Start, title);
     let gutter = names
@@ -44,8 +46,15 @@ pub fn draw(title: &str, unit: &str, panels: &[Panel]) -> String {
     let mut top = HEAD;
     for (line, height) in panels.chunks(COLUMNS).zip(&heights) {
         for (column, panel) in line.iter().enumerate() {
-            let left = column as f64 * PANEL;
-            one(&mut sheet, (left, top), gutter, unit, panel, &names);
+            let left = column as f64 * width;
+            one(
+                &mut sheet,
+                (left, top, left + width - 24.0),
+                gutter,
+                unit,
+                panel,
+                &names,
+            );
         }
         top += height;
     }
@@ -54,7 +63,7 @@ pub fn draw(title: &str, unit: &str, panels: &[Panel]) -> String {
 
 fn one(
     sheet: &mut Sheet,
-    (left, top): (f64, f64),
+    (left, top, right): (f64, f64, f64),
     gutter: f64,
     unit: &str,
     panel: &Panel,
@@ -65,7 +74,7 @@ fn one(
         .iter()
         .flat_map(|(_, values)| values.clone())
         .collect();
-    let scale = Scale::logarithmic(&values, left + gutter, left + PANEL - 24.0);
+    let scale = Scale::logarithmic(&values, left + gutter, right);
     let first = top + PANEL_HEAD;
     let bottom = first + panel.rows.len() as f64 * ROW;
     sheet.text(
@@ -79,13 +88,8 @@ fn one(
         sheet.line((x, first), (x, bottom), "#dddddd", 1.0);
         sheet.text((x, bottom + 14.0), 10.0, Anchor::Middle, &label(tick));
     }
-    sheet.line(
-        (left + gutter, bottom),
-        (left + PANEL - 24.0, bottom),
-        "#888888",
-        1.0,
-    );
-    let middle = left + (gutter + PANEL - 24.0) / 2.0;
+    sheet.line((left + gutter, bottom), (right, bottom), "#888888", 1.0);
+    let middle = (left + gutter + right) / 2.0;
     sheet.text((middle, bottom + 30.0), 10.0, Anchor::Middle, unit);
     for (index, (name, values)) in panel.rows.iter().enumerate() {
         let y = first + (index as f64 + 0.5) * ROW;
