@@ -145,10 +145,13 @@ fn as_user(s: &Sandbox, call: Call) -> Call {
     fs::create_dir_all(&xdg).unwrap();
     chown(&xdg, Some(USER), Some(USER)).unwrap();
     chown(s.bundle.join("config.json"), Some(USER), Some(USER)).unwrap();
-    let mut call = call;
-    // This user has no session and no bus: the groups are made without systemd.
+    without_systemd(call).user(USER).env("XDG_RUNTIME_DIR", xdg)
+}
+
+/// For a caller who has no session and no bus, or says that it is none of root's.
+fn without_systemd(mut call: Call) -> Call {
     call.globals.retain(|word| word != "--systemd-cgroup");
-    call.user(USER).env("XDG_RUNTIME_DIR", xdg)
+    call
 }
 
 pub fn run_as_user(s: &mut Sandbox, arguments: &[&str]) -> Output {

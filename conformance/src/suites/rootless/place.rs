@@ -1,6 +1,6 @@
 //! Where a user's state goes, and what --rootless says.
 
-use super::{USER, as_user, only_trun, prepare, run_as_user};
+use super::{USER, as_user, only_trun, prepare, run_as_user, without_systemd};
 use crate::case::cases;
 use crate::sandbox::Sandbox;
 use std::fs;
@@ -41,7 +41,8 @@ fn runtime_directory_of_another(s: &mut Sandbox) {
 fn runtime_directory_absent_but_root_given(s: &mut Sandbox) {
     prepare(s);
     s.spec.args(&["/bin/echo", "given"]);
-    assert_eq!(s.run_call(&[]).user(USER).run().ok().stdout, "given\n");
+    let call = without_systemd(s.run_call(&[]));
+    assert_eq!(call.user(USER).run().ok().stdout, "given\n");
 }
 
 fn state_is_the_users_alone(s: &mut Sandbox) {
@@ -77,7 +78,7 @@ fn rootless_true_as_root(s: &mut Sandbox) {
     s.spec
         .remove("linux.cgroupsPath")
         .args(&["/bin/echo", "root"]);
-    let call = s.run_call(&[]).global(["--rootless=true"]);
+    let call = without_systemd(s.run_call(&[])).global(["--rootless=true"]);
     assert_eq!(call.run().ok().stdout, "root\n");
 }
 
