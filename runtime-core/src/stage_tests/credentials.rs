@@ -1,6 +1,13 @@
-//! Ids, groups, capability sets, no_new_privs and filters, as `/proc/self/status` tells them.
-use super::support::{Lane, is_root};
-use crate::plan::ir::{ChildOp, Namespaces};
+//! Ids, groups, capability sets, no_new_privs, filters and their listener, as `/proc/self/status` tells them.
+use super::support::{Lane, await_barrier, is_root};
+use crate::control::release;
+use crate::plan::ir::{Barrier, ChildOp, Namespaces};
+use crate::wait::ExitStatus;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 use tare_sys::Errno;
 
 const STATUS: &str = "cat /proc/self/status";
@@ -212,7 +219,110 @@ fn a_filter_that_ends_the_process_leaves_no_word() {
         .op(ChildOp::Umask(0))
         .run();
     assert_eq!(ended.failure, None);
-    assert_eq!(ended.status, crate::wait::ExitStatus::Signaled(31));
+    assert_eq!(ended.status, ExitStatus::Signaled(31));
+}
+
+const HOLD_UMASK_AND_MKDIR: &str = r#"{"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/agent",
+    "syscalls": [{"names": ["umask", "mkdir", "mkdirat"], "action": "SCMP_ACT_NOTIFY"}]}"#;
+
+/// SECCOMP_FILTER_FLAG_NEW_LISTENER.
+const NEW_LISTENER: u32 = 8;
+
+fn listener(program: Vec<u8>, flags: u32) -> ChildOp {
+    ChildOp::Seccomp {
+        program,
+        flags,
+        listener: true,
+    }
+}
+
+/// Whether the filter holds a call, within this time.
+fn holds(listener: &OwnedFd, limit: Duration) -> bool {
+    let limit = Timespec::try_from(limit).unwrap();
+    let mut fds = [PollFd::new(listener, PollFlags::IN)];
+    poll(&mut fds, Some(&limit)).unwrap() > 0
+}
+
+#[test]
+fn the_listener_is_taken_before_the_child_makes_a_call_that_it_may_hold() {
+    let mut lane = Lane::bare();
+    lane.op(ChildOp::NoNewPrivs)
+        .op(listener(filter(HOLD_UMASK_AND_MKDIR), NEW_LISTENER))
+        .op(ChildOp::Umask(0));
+    lane.attend = Box::new(|child| {
+        let progress = child.area.progress();
+        let begin = Instant::now();
+        let number = loop {
+            match progress.listener.load(Ordering::Acquire) {
+                0 => assert!(begin.elapsed() < Duration::from_secs(10), "no listener"),
+                number => break number - 1,
+            }
+            std::thread::yield_now();
+        };
+        let pidfd = crate::spawn::number(child.pidfd.as_fd());
+        let fd = crate::spawn::adopt(tare_sys::process::take_fd(pidfd, number).unwrap());
+        assert!(
+            !holds(&fd, Duration::from_millis(100)),
+            "it made a call before the listener was taken"
+        );
+        progress.listener_taken.store(1, Ordering::Release);
+        assert!(
+            holds(&fd, Duration::from_secs(10)),
+            "its next call is not held"
+        );
+        // The last listener goes: what the filter holds is then no call at all.
+    });
+    let ended = lane.shell("mkdir /proc 2>&1");
+    assert_eq!(ended.failure, None, "{}", ended.output);
+    assert!(
+        ended.output.contains("Function not implemented"),
+        "{}",
+        ended.output
+    );
+    // Without the flag the kernel gives none, and nobody waits for it.
+    let mut lane = Lane::bare();
+    lane.op(ChildOp::NoNewPrivs)
+        .op(listener(filter(NO_CHDIR), 0))
+        .run()
+        .fails(Errno::EPROTO);
+}
+
+/// A process of the same user, without a capability more than the child has: what /proc lets it see.
+fn seen_by_an_equal(pid: i32) -> std::io::Result<PathBuf> {
+    let none = tare_sys::cred::Capabilities {
+        effective: 0,
+        permitted: 0,
+        inheritable: 0,
+    };
+    let look = std::thread::spawn(move || {
+        // Of this thread only.
+        tare_sys::cred::set_capabilities(none).unwrap();
+        std::fs::read_link(format!("/proc/{pid}/exe"))
+    });
+    look.join().unwrap()
+}
+
+#[test]
+fn what_is_not_dumpable_is_shut_to_its_equals() {
+    let mut lane = Lane::privileged();
+    lane.op(capset(0, 0, 0))
+        .op(ChildOp::Barrier(Barrier::Hooks))
+        .op(ChildOp::NonDumpable)
+        .op(ChildOp::Barrier(Barrier::Hooks));
+    lane.attend = Box::new(|child| {
+        let go_on = || release(child.control.as_fd(), Barrier::Hooks.number(), &[]).unwrap();
+        await_barrier(child, Barrier::Hooks);
+        let before = seen_by_an_equal(child.pid);
+        assert!(before.is_ok(), "the look shows nothing: {before:?}");
+        go_on();
+        await_barrier(child, Barrier::Hooks);
+        let after = seen_by_an_equal(child.pid);
+        let kind = after.map_err(|error| error.kind());
+        assert_eq!(kind, Err(std::io::ErrorKind::PermissionDenied));
+        go_on();
+    });
+    let ended = lane.run();
+    assert_eq!((ended.failure, ended.status), (None, ExitStatus::Exited(0)));
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn end(what: &str, bytes: Vec<u8>) -> ExitStatus {
         steps: vec![0; 8],
     };
     let namespaces = Namespaces::USER.with(Namespaces::PID);
-    let ended = run_bytes(&lowered, namespaces, &[], &[], false);
+    let ended = run_bytes(&lowered, namespaces, &[], &[], false, Box::new(|_| {}));
     assert_eq!((ended.failure, ended.output.as_str()), (None, ""), "{what}");
     assert!(ended.frames.is_empty());
     ended.status

@@ -1,6 +1,9 @@
 //! The way into the root, and what is hidden or made read-only there.
-use super::support::{Lane, NULL, ROOT, Scratch, before_mount_setattr, bind, path_fd, tmpfs};
-use crate::plan::ir::{ChildOp, Kind, Slot};
+use super::support::{
+    BUSYBOX, Lane, NULL, ROOT, Scratch, before_mount_setattr, bind, path_fd, tmpfs,
+};
+use crate::plan::ir::{ChildOp, Kind, Namespaces, Slot};
+use rustix::mount::{MountPropagationFlags, OpenTreeFlags};
 use tare_sys::Errno;
 
 const SHELL: &str = "/busybox";
@@ -54,6 +57,77 @@ fn a_copy_of_the_root_has_its_mounts_and_is_in_no_table() {
         );
     assert_eq!(ended.said(), "busybox\nproc\nt\n0");
     assert!(!scratch.at("t/x").exists());
+}
+
+/// The caller's mounts are shared, and the child's come from them: in a thread with a mount namespace of its own.
+#[test]
+fn a_tree_of_the_hosts_becomes_the_root_and_sends_nothing_back() {
+    for lane in [Lane::privileged, Lane::new] {
+        let scratch = Scratch::new();
+        scratch.file("witness", "inside", 0o644);
+        scratch.directory("below", 0o755);
+        std::thread::scope(|scope| {
+            let test = scope.spawn(|| bind_a_shared_tree(lane(), &scratch));
+            test.join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        });
+    }
+}
+
+fn bind_a_shared_tree(mut lane: Lane, scratch: &Scratch) {
+    tare_sys::ns::unshare(Namespaces::MOUNT.0).unwrap();
+    rustix::mount::mount_change(
+        "/",
+        MountPropagationFlags::SHARED | MountPropagationFlags::REC,
+    )
+    .unwrap();
+    let none = rustix::mount::MountFlags::empty();
+    rustix::mount::mount(
+        "below",
+        scratch.at("below"),
+        "tmpfs",
+        none,
+        Some(c"mode=777"),
+    )
+    .unwrap();
+    // The root must be a mount: of its own, so that it is a peer of one here.
+    rustix::mount::mount_bind_recursive(scratch.text(), scratch.text()).unwrap();
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_RECURSIVE;
+    lane.handed
+        .push(rustix::mount::open_tree(rustix::fs::CWD, scratch.text(), flags).unwrap());
+    lane.op(ChildOp::BindRoot {
+        root: ROOT,
+        path: "/out/of/reach".to_owned(),
+        tree: Some(Slot(0)),
+    })
+    .op(bind(BUSYBOX, "/busybox", Kind::File));
+    with_proc(&mut lane);
+    let ended = lane
+        .op(tmpfs("/beside", 0, &[]))
+        .op(tmpfs("/below/inner", 0, &[]))
+        .op(ChildOp::PivotRoot(ROOT))
+        .shell_at(
+            SHELL,
+            "/busybox cat /witness; echo; /busybox grep -E '^([^ ]+ ){4}(/|/below) ' /proc/self/mountinfo",
+        );
+    let lines: Vec<_> = ended.said().lines().collect();
+    assert_eq!((lines[0], lines.len()), ("inside", 3), "{lines:?}");
+    let (root, below) = (lines[1], lines[2]);
+    assert!(
+        !root.contains("shared:") && !root.contains("master:"),
+        "{root}"
+    );
+    assert!(
+        !below.contains("shared:") && below.contains("master:"),
+        "{below}"
+    );
+    let here = std::fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+    assert!(here.contains("/below "), "the look is at the wrong table");
+    for name in ["/beside ", "/inner ", "/busybox "] {
+        assert!(!here.contains(name), "{name} came back: {here}");
+    }
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! Barriers, joins, the hop, time offsets, the wait for `start`.
-use super::support::{BUSYBOX, Lane, Scratch, path_fd};
+use super::support::{BUSYBOX, Lane, Scratch, await_barrier, path_fd};
+use crate::control::release;
 use crate::plan::ir::{Barrier, ChildOp, Namespaces, Slot};
 use crate::wait::ExitStatus;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use tare_stage::report::Frame;
 use tare_sys::Errno;
@@ -53,6 +54,88 @@ fn a_host_that_is_gone_ends_the_child() {
         });
     assert_eq!(lane.run().status, ExitStatus::Exited(1));
     assert!(!scratch.at("reached").exists());
+}
+
+/// A cgroup of its own in one hierarchy, and the file there by which a process joins it.
+struct Group {
+    directory: PathBuf,
+    file: &'static str,
+}
+
+impl Group {
+    /// In the first v1 hierarchy and in v2, whichever are mounted.
+    fn all() -> Vec<Group> {
+        let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let of = |kind: &str| {
+            let end = format!(" - {kind} ");
+            // A fresh v1 cpuset takes no process.
+            let line = table
+                .lines()
+                .find(|line| line.contains(&end) && !line.contains("cpuset"))?;
+            line.split(' ').nth(4).map(PathBuf::from)
+        };
+        let name = format!("tare-stage-{}", std::process::id());
+        [("cgroup", "tasks"), ("cgroup2", "cgroup.procs")]
+            .into_iter()
+            .filter_map(|(kind, file)| Some((of(kind)?.join(&name), file)))
+            .map(|(directory, file)| {
+                std::fs::create_dir(&directory).unwrap();
+                Group { directory, file }
+            })
+            .collect()
+    }
+    fn open(&self, write: bool) -> OwnedFd {
+        let mut options = File::options();
+        options.read(!write).write(write);
+        options.open(self.directory.join(self.file)).unwrap().into()
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let removed = std::fs::remove_dir(&self.directory);
+        assert!(removed.is_ok() || std::thread::panicking(), "{removed:?}");
+    }
+}
+
+#[test]
+fn cgroups_are_joined_by_the_files_that_come_with_placed() {
+    assert!(super::support::is_root(), "needs root");
+    let groups = Group::all();
+    assert!(!groups.is_empty(), "no cgroups are mounted");
+    let placed = |files: Vec<OwnedFd>| {
+        // The child has no right of its own to these groups: the files were opened by the host.
+        let mut lane = Lane::bare();
+        lane.op(ChildOp::Barrier(Barrier::Placed));
+        lane.attend = Box::new(move |child| {
+            release(child.control.as_fd(), Barrier::Placed.number(), &files).unwrap();
+        });
+        lane
+    };
+    let name = format!("/tare-stage-{}", std::process::id());
+    let files: Vec<_> = groups.iter().map(|group| group.open(true)).collect();
+    let mut lane = placed(Vec::new());
+    lane.op(ChildOp::Barrier(Barrier::Hooks));
+    lane.attend = Box::new(move |child| {
+        release(child.control.as_fd(), Barrier::Placed.number(), &files).unwrap();
+        await_barrier(child, Barrier::Hooks);
+        let open = std::fs::read_dir(format!("/proc/{}/fd", child.pid)).unwrap();
+        let open = open.map(|entry| std::fs::read_link(entry.unwrap().path()).unwrap());
+        let kept = open.filter(|path| path.to_string_lossy().contains("/tare-stage-"));
+        assert_eq!(kept.count(), 0, "a file that it has written stays open");
+        release(child.control.as_fd(), Barrier::Hooks.number(), &[]).unwrap();
+    });
+    let ended = lane.shell("cut -d: -f3 /proc/self/cgroup");
+    let joined = ended.said().lines().filter(|line| **line == *name).count();
+    assert_eq!(joined, groups.len(), "{}", ended.output);
+    // Without files it stays where it is.
+    let ended = placed(Vec::new()).shell("cat /proc/self/cgroup");
+    assert!(!ended.said().contains(&name), "{}", ended.output);
+    // A file that can't be written is told at the barrier.
+    let mut lane = placed(vec![groups[0].open(false)]);
+    lane.op(ChildOp::Nothing)
+        .run()
+        .fails_before(1, Errno::EBADF);
 }
 
 /// Fifos as `create` has them: opened for both directions, so that nobody blocks on the open.
@@ -224,6 +307,47 @@ fn a_namespace_is_joined_by_its_file() {
     let mut lane = Lane::bare();
     lane.handed.push(holder.namespace("uts"));
     lane.op(join(Namespaces::UTS)).run().fails(Errno::EPERM);
+}
+
+#[test]
+fn several_namespaces_are_joined_by_one_pidfd() {
+    let holder = Holder::new(&["--uts", "--ipc", "--net", "--mount"]);
+    let pidfd = || {
+        let pid = rustix::process::Pid::from_child(&holder.0);
+        rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap()
+    };
+    let names = ["uts", "ipc", "net", "mnt"];
+    let kind = Namespaces::UTS
+        .with(Namespaces::IPC)
+        .with(Namespaces::NETWORK);
+    let join = |kind| ChildOp::Join {
+        slot: Slot(0),
+        kind,
+    };
+    let show = "for n in uts ipc net mnt; do readlink /proc/self/ns/$n; done";
+    let mut lane = Lane::privileged();
+    lane.handed.push(pidfd());
+    let ended = lane.op(join(kind)).shell(show);
+    for (name, line) in names.iter().zip(ended.said().lines()) {
+        let theirs = std::fs::read_link(format!("/proc/{}/ns/{name}", holder.0.id())).unwrap();
+        // What was not asked for is not joined.
+        assert_eq!(Some(line) == theirs.to_str(), *name != "mnt", "{line}");
+    }
+    // All or none: the kernel has no such kind, or the caller no right to one of them.
+    let mut lane = Lane::privileged();
+    lane.handed.push(pidfd());
+    lane.op(join(kind.with(Namespaces(1))))
+        .run()
+        .fails(Errno::EINVAL);
+    let mut lane = Lane::bare();
+    lane.handed.push(pidfd());
+    lane.op(join(kind)).run().fails(Errno::EPERM);
+    // A process that is gone has none.
+    let gone = pidfd();
+    drop(holder);
+    let mut lane = Lane::privileged();
+    lane.handed.push(gone);
+    lane.op(join(kind)).run().fails(Errno::ESRCH);
 }
 
 #[test]

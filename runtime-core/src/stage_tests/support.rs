@@ -1,5 +1,5 @@
 //! A child lane in throwaway namespaces: ops in, what they told and printed out. Nothing of it outlives the call.
-use crate::control::{Received, receive, release};
+use crate::control::{Received, is_ready, receive, release};
 use crate::lower::{Lowered, lower};
 use crate::plan::ir::{
     Alternative, Barrier, ChildOp, ChildStep, Extent, MapWriter, MountAttr, Namespaces, Plan, Slot,
@@ -115,7 +115,11 @@ pub(super) struct Lane {
     pub(super) hang_up: bool,
     /// Made by the clone.
     pub(super) namespaces: Namespaces,
+    /// What the host does beside it, after the answers: it may read frames, send more, or look at the child.
+    pub(super) attend: Attend,
 }
+
+pub(super) type Attend = Box<dyn FnOnce(&Spawned)>;
 
 /// How it ended.
 #[derive(Debug)]
@@ -141,6 +145,7 @@ impl Lane {
             answers: vec![Barrier::Mapped.number()],
             hang_up: false,
             namespaces: Namespaces::USER.with(Namespaces::PID),
+            attend: Box::new(|_| {}),
         };
         lane.op(ChildOp::Barrier(Barrier::Mapped));
         lane.op(ChildOp::BecomeRoot {
@@ -252,6 +257,7 @@ impl Lane {
             &self.handed,
             &self.answers,
             self.hang_up,
+            std::mem::replace(&mut self.attend, Box::new(|_| {})),
         );
         ended.steps = plan.child.len();
         ended
@@ -265,6 +271,7 @@ pub(super) fn run_bytes(
     handed: &[OwnedFd],
     answers: &[u32],
     hang_up: bool,
+    attend: Attend,
 ) -> Ended {
     let memfd = |name| rustix::fs::memfd_create(name, rustix::fs::MemfdFlags::CLOEXEC).unwrap();
     let output = memfd("output");
@@ -296,6 +303,7 @@ pub(super) fn run_bytes(
     for answer in answers {
         release(child.control.as_fd(), *answer, &[]).unwrap();
     }
+    attend(&child);
     let mut ended = Ended {
         frames: Vec::new(),
         fds: Vec::new(),
@@ -327,6 +335,17 @@ pub(super) fn run_bytes(
         "{mapped:?}"
     );
     ended
+}
+
+/// Waits until the child is at a barrier of which it tells.
+pub(super) fn await_barrier(child: &Spawned, barrier: Barrier) {
+    assert!(is_ready(child.control.as_fd(), LIMIT).unwrap());
+    let received = receive(child.control.as_fd()).unwrap();
+    let id = barrier.number();
+    assert!(
+        matches!(received, Received::Frame(Frame::Barrier { id: found }, ..) if found == id),
+        "{received:?}"
+    );
 }
 
 fn listen(control: &OwnedFd, lowered: &Lowered, ended: &mut Ended, last: &mut OwnedFd) {
