@@ -20,7 +20,6 @@ done
   exit 1
 }
 .ci/toolchain
-.ci/need libc6-dev busybox-static libseccomp-dev
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 
 if [ ${#runtimes[@]} = 0 ]; then
@@ -30,23 +29,7 @@ if [ ${#runtimes[@]} = 0 ]; then
 $rivals"
 fi
 
-cargo build --quiet --release -p tare-benches
-tools=$target/bench-tools
-mkdir -p "$tools"
-for program in measure barerun barestate; do
-  cc -O2 -static -Wall -Wextra -o "$tools/$program" "benches/$program.c"
-done
-cc -O2 -Wall -Wextra -o "$tools/filter" benches/filter.c -lseccomp
-
-cp "$target/release/embed" "$tools/embed"
-# youki's library has dependencies of its own; the build takes minutes the first time, and needs the registry.
-rm -f "$tools/compare"
-if cargo build --quiet --release --locked --manifest-path benches/compare/Cargo.toml --target-dir "$target/compare"; then
-  cp "$target/compare/release/compare" "$tools/compare"
-else
-  echo "benches/compare was not built: the report has no row of youki's libcontainer" >&2
-fi
-
+tools=$(benches/tools.sh)
 work=$(mktemp -d "${TMPDIR:-/tmp}/tare-bench.XXXXXX")
 cleanup() {
   # A run cut short may leave a container; each runtime knows its own.
@@ -70,8 +53,9 @@ trap cleanup EXIT
 flags=k
 [ -d /sys/fs/cgroup/memory ] || flags=c
 
-benches/rt.sh "$target/release/tare-benches" --work "$work" --results "$results" --tools "$tools" --bundle "$bundle" \
-  --docker-spec benches/docker-spec.json --busybox /bin/busybox --barerun-flags "$flags" "${options[@]}" "${runtimes[@]}" || {
+benches/rt.sh "$tools/tare-benches" --work "$work" --results "$results" --tools "$tools" --bundle "$bundle" \
+  --docker-spec benches/docker-spec.json --busybox /bin/busybox --barerun-flags "$flags" \
+  --revision "$(git describe --always --dirty --exclude='*')" "${options[@]}" "${runtimes[@]}" || {
   tail -n 5 "$work/log" >&2
   exit 1
 }

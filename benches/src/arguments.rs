@@ -14,7 +14,7 @@ pub const SECTIONS: [&str; 6] = [
 
 const USAGE: &str = "usage: tare-benches --work DIR --results DIR --tools DIR --docker-spec PATH --busybox PATH \
 --barerun-flags LETTERS [--rounds N] [--bundle NAME] [--only SECTION,...] [--runs N] [--callers N,...] [--idle N,...] \
-[--items N,...] NAME=RUNTIME...
+[--items N,...] [--revision TEXT] NAME=RUNTIME...
 sections: lifecycle embed memory parallel idle scaling";
 
 /// A runtime to measure.
@@ -54,6 +54,8 @@ pub struct Options {
     pub idle: Vec<usize>,
     /// How many mounts, devices, ... the section `scaling` adds.
     pub items: Vec<usize>,
+    /// Of this tree, for the notes.
+    pub revision: String,
     /// The first is the one that ratios refer to.
     pub runtimes: Vec<Runtime>,
 }
@@ -78,6 +80,13 @@ impl Options {
     pub fn rival(&self, kind: &str) -> Option<&Runtime> {
         let rivals = self.runtimes.iter().skip(1);
         rivals.rev().find(|runtime| runtime.name.starts_with(kind))
+    }
+
+    /// Whether there is a rival of any kind.
+    pub fn has_rivals(&self) -> bool {
+        ["crun", "runc"]
+            .iter()
+            .any(|kind| self.rival(kind).is_some())
     }
 
     /// The first runtime and the newest of each kind; without rivals of those kinds, all.
@@ -138,6 +147,7 @@ pub fn parse(words: impl Iterator<Item = String>) -> Result<Options, String> {
         callers: counts("--callers", &get("--callers", Some("1,2,8,32"))?)?,
         idle: counts("--idle", &get("--idle", Some("10,100,1000"))?)?,
         items: counts("--items", &get("--items", Some("1,10,100"))?)?,
+        revision: get("--revision", Some(""))?,
         runtimes,
     };
     if let Some((flag, _)) = named.first() {
@@ -192,6 +202,7 @@ mod tests {
         assert_eq!(names, ["trun", "crun-2", "runc-2"]);
         let revisions = options("base=a tip=b").unwrap();
         assert_eq!(revisions.newest().len(), 2);
+        assert!(named.has_rivals() && !revisions.has_rivals());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Kernel, processor, memory, cgroups, load, and what each runtime says of itself. No paths.
-pub fn describe(runtimes: &[Runtime]) -> Result<Value, String> {
+pub fn describe(runtimes: &[Runtime], revision: &str) -> Result<Value, String> {
     let versions: Vec<Value> = runtimes
         .iter()
         .map(|runtime| json!({ "name": runtime.name, "version": version(&runtime.path) }))
@@ -21,7 +21,7 @@ pub fn describe(runtimes: &[Runtime]) -> Result<Value, String> {
         "cgroups": cgroup_mode(),
         "load": read("/proc/loadavg"),
         "date": said("date", &["--utc", "--iso-8601=seconds"])?,
-        "revision": said("git", &["describe", "--always", "--dirty", "--exclude=*"])?,
+        "revision": revision,
         "runtimes": versions,
     }))
 }

@@ -60,7 +60,7 @@ fn main() -> ExitCode {
 fn run() -> Result<(), String> {
     let bench = Bench::new(arguments::parse(std::env::args().skip(1))?)?;
     let options = &bench.options;
-    let machine = machine::describe(&options.runtimes)?;
+    let machine = machine::describe(&options.runtimes, &options.revision)?;
     let (mut samples, mut parts) = (Vec::new(), Vec::new());
     for (name, measure, report) in SECTIONS {
         if !options.wants(name) {
@@ -69,7 +69,11 @@ fn run() -> Result<(), String> {
         let begin = Instant::now();
         let measured = measure(&bench).map_err(|error| format!("{name}: {error}"))?;
         eprintln!("{name}: {} s", begin.elapsed().as_secs());
-        parts.push(report(options, &measured));
+        let mut part = report(options, &measured);
+        if !options.has_rivals() {
+            part.goals.clear(); // two revisions against each other: the goals are about rivals
+        }
+        parts.push(part);
         samples.extend(measured);
     }
     println!("{}", report::markdown(&parts));
