@@ -3,9 +3,10 @@
 
 use crate::arguments::Options;
 use crate::bench::Bench;
+use crate::budget::Budget;
 use crate::measure::Cost;
 use crate::report::{Goal, Limit, Part, estimate};
-use crate::samples::{Key, Sample, walls};
+use crate::samples::{Key, Sample, rounds, walls};
 use crate::statistics::{Random, median, paired_ratio, quantile};
 use crate::strips;
 use std::fmt::Write as _;
@@ -34,7 +35,7 @@ struct Program {
 }
 
 /// Runs all rounds.
-pub fn measure(bench: &Bench) -> Result<Vec<Sample>, String> {
+pub fn measure(bench: &Bench, budget: &Budget) -> Result<Vec<Sample>, String> {
     let mut programs = Vec::new();
     for (library, program) in LIBRARIES {
         if !bench.options.tools.join(program).exists() {
@@ -49,6 +50,9 @@ pub fn measure(bench: &Bench) -> Result<Vec<Sample>, String> {
     let mut samples = Vec::new();
     let mut order: Vec<Option<usize>> = (0..programs.len()).map(Some).chain([None]).collect();
     for round in 0..=bench.options.rounds {
+        if budget.is_over(round) {
+            break;
+        }
         random.shuffle(&mut order);
         for place in &order {
             let id = bench.id(
@@ -203,7 +207,7 @@ pub fn report(options: &Options, samples: &[Sample]) -> Part {
          | library | MiB | create, median ms | start | wait | delete | {WHOLE} | p90 | x barerun [95 %] | x the one with 0 MiB [95 %] |\n\
          |---|---|---|---|---|---|---|---|---|---|\n",
         options.bundle,
-        options.rounds,
+        rounds(samples, NAME),
         format_args!("{:.2}", median(&bare)),
     );
     let mut rows = vec![("barerun".to_owned(), bare.clone())];

@@ -2,10 +2,11 @@
 
 use crate::arguments::{Options, Runtime};
 use crate::bench::{Bench, text};
+use crate::budget::Budget;
 use crate::curves;
 use crate::measure::Cost;
 use crate::report::{Goal, Limit, Part, estimate};
-use crate::samples::{Key, Sample, subjects, walls};
+use crate::samples::{Key, Sample, rounds, subjects, walls};
 use crate::statistics::{median, middle, quantile, ratio_of_medians};
 use std::fmt::Write as _;
 use std::thread::sleep;
@@ -19,13 +20,13 @@ const REST: Duration = Duration::from_secs(1);
 
 /// For one runtime after the other, so that each meets only its own containers: levels that rise, and at each `run` and
 /// barerun in turns. barerun shows what the kernel itself takes longer for.
-pub fn measure(bench: &Bench) -> Result<Vec<Sample>, String> {
+pub fn measure(bench: &Bench, budget: &Budget) -> Result<Vec<Sample>, String> {
     let options = &bench.options;
     let mut samples = Vec::new();
     let rivals = options.newest();
     for runtime in rivals.iter().filter(|one| !one.name.starts_with("runc")) {
         let mut exist = 0;
-        let measured = levels(bench, runtime, &mut exist, &mut samples);
+        let measured = levels((bench, budget), runtime, &mut exist, &mut samples);
         // Whatever happened: what was made goes.
         let failed = bench.in_parallel(CALLERS, exist, |number| {
             let id = idle_id(bench, runtime, number);
@@ -44,7 +45,7 @@ pub fn measure(bench: &Bench) -> Result<Vec<Sample>, String> {
 }
 
 fn levels(
-    bench: &Bench,
+    (bench, budget): (&Bench, &Budget),
     runtime: &Runtime,
     exist: &mut usize,
     samples: &mut Vec<Sample>,
@@ -67,6 +68,9 @@ fn levels(
         }
         sleep(REST);
         for round in 0..=options.rounds.div_ceil(2) {
+            if budget.is_over(round) {
+                break;
+            }
             let id = bench.id(&runtime.name, &format!("among-{level}-{round}"));
             let mut keep = |what: &str, cost: Cost| {
                 if round > 0 {
@@ -106,7 +110,7 @@ pub fn report(options: &Options, samples: &[Sample]) -> Part {
     let mut text = format!(
         "`run` while so many created containers of the same runtime exist, {} rounds; barerun beside each.\n\n\
          | idle | subject | what | median ms | p90 | multiple of the one with {first} [95 %] |\n|---|---|---|---|---|---|\n",
-        options.rounds.div_ceil(2)
+        rounds(samples, NAME)
     );
     let (mut goals, mut curves) = (Vec::new(), Vec::new());
     for subject in &subjects {

@@ -3,9 +3,10 @@
 
 use crate::arguments::{Options, Runtime};
 use crate::bench::{Bench, read_pid, text, wait_until_dead};
+use crate::budget::Budget;
 use crate::measure::Cost;
 use crate::report::{self, Goal, Limit, Part, estimate};
-use crate::samples::{Key, Sample, memory, of, processor, subjects, walls};
+use crate::samples::{Key, Sample, memory, of, processor, rounds, subjects, walls};
 use crate::statistics::{Random, median, paired_ratio, quantile};
 use crate::strips;
 use std::fmt::Write as _;
@@ -30,7 +31,7 @@ enum Subject<'a> {
 }
 
 /// Runs all rounds.
-pub fn measure(bench: &Bench) -> Result<Vec<Sample>, String> {
+pub fn measure(bench: &Bench, budget: &Budget) -> Result<Vec<Sample>, String> {
     let mut samples = Vec::new();
     let mut random = Random::new();
     let mut order: Vec<Subject> = bench
@@ -41,6 +42,9 @@ pub fn measure(bench: &Bench) -> Result<Vec<Sample>, String> {
         .collect();
     order.extend([Subject::BareRun, Subject::BareState, Subject::True]);
     for round in 0..=bench.options.rounds {
+        if budget.is_over(round) {
+            break;
+        }
         let mut run = Round {
             bench,
             round,
@@ -172,7 +176,8 @@ pub fn report(options: &Options, samples: &[Sample]) -> Part {
         "Bundle `{}`, {} rounds. Memory is the largest peak of the runtime's own processes.\n\n\
          | verb | subject | min ms | median | p90 | CPU ms | RSS MB | x {ours} [95 %] | failed |\n\
          |---|---|---|---|---|---|---|---|---|\n",
-        options.bundle, options.rounds
+        options.bundle,
+        rounds(samples, NAME)
     );
     for verb in VERBS {
         for subject in &subjects {

@@ -7,6 +7,7 @@
 
 mod arguments;
 mod bench;
+mod budget;
 mod bundle;
 mod curves;
 mod embed;
@@ -26,25 +27,27 @@ mod variations;
 
 use arguments::Options;
 use bench::Bench;
+use budget::Budget;
 use report::Part;
 use samples::Sample;
 use std::process::ExitCode;
-use std::time::Instant;
 
-/// Name, how to measure, how to tell.
+/// Name, seconds, how to measure, how to tell.
 type Section = (
     &'static str,
-    fn(&Bench) -> Result<Vec<Sample>, String>,
+    u64,
+    fn(&Bench, &Budget) -> Result<Vec<Sample>, String>,
     fn(&Options, &[Sample]) -> Part,
 );
 
+/// Together 20 minutes; on a quiet machine none of them needs all of its own.
 const SECTIONS: [Section; 6] = [
-    ("lifecycle", lifecycle::measure, lifecycle::report),
-    ("embed", embed::measure, embed::report),
-    ("memory", memory::measure, memory::report),
-    ("parallel", parallel::measure, parallel::report),
-    ("idle", idle::measure, idle::report),
-    ("scaling", scaling::measure, scaling::report),
+    ("lifecycle", 240, lifecycle::measure, lifecycle::report),
+    ("embed", 120, embed::measure, embed::report),
+    ("memory", 120, memory::measure, memory::report),
+    ("parallel", 360, parallel::measure, parallel::report),
+    ("idle", 180, idle::measure, idle::report),
+    ("scaling", 180, scaling::measure, scaling::report),
 ];
 
 fn main() -> ExitCode {
@@ -62,13 +65,14 @@ fn run() -> Result<(), String> {
     let options = &bench.options;
     let machine = machine::describe(&options.runtimes, &options.revision)?;
     let (mut samples, mut parts) = (Vec::new(), Vec::new());
-    for (name, measure, report) in SECTIONS {
+    for (name, seconds, measure, report) in SECTIONS {
         if !options.wants(name) {
             continue;
         }
-        let begin = Instant::now();
-        let measured = measure(&bench).map_err(|error| format!("{name}: {error}"))?;
-        eprintln!("{name}: {} s", begin.elapsed().as_secs());
+        eprint!("{name}: ");
+        let budget = Budget::new(seconds);
+        let measured = measure(&bench, &budget).map_err(|error| format!("{name}: {error}"))?;
+        eprintln!("{} s{}", budget.spent(), budget.remark());
         let mut part = report(options, &measured);
         if !options.has_rivals() {
             part.goals.clear(); // two revisions against each other: the goals are about rivals

@@ -2,6 +2,7 @@
 
 use crate::arguments::{Options, Runtime};
 use crate::bench::{Bench, read_pid, text, wait_until_dead};
+use crate::budget::Budget;
 use crate::measure::Cost;
 use crate::report::{Goal, Limit, Part, estimate, exact};
 use crate::samples::{Key, Sample, memory, subjects};
@@ -26,9 +27,12 @@ const GRAIN: u64 = 64;
 const LARGEST: u64 = 64 * 1024;
 
 /// Peaks, then limits, of each runtime.
-pub fn measure(bench: &Bench) -> Result<Vec<Sample>, String> {
+pub fn measure(bench: &Bench, budget: &Budget) -> Result<Vec<Sample>, String> {
     let mut samples = Vec::new();
     for round in 1..=ROUNDS {
+        if budget.is_over(round) {
+            break;
+        }
         for runtime in bench.options.newest() {
             peaks(bench, runtime, round, &mut samples)?;
         }

@@ -2,10 +2,11 @@
 
 use crate::arguments::{Options, Runtime};
 use crate::bench::{Bench, text};
+use crate::budget::Budget;
 use crate::curves;
 use crate::measure::Cost;
 use crate::report::{Goal, Limit, Part, estimate, unless_zero};
-use crate::samples::{Key, Sample, of, subjects, walls};
+use crate::samples::{Key, Sample, of, rounds, subjects, walls};
 use crate::statistics::{Random, middle, paired_ratio};
 use std::fmt::Write as _;
 use std::thread::sleep;
@@ -18,7 +19,7 @@ const BLOCKS: usize = 8;
 const REST: Duration = Duration::from_millis(400);
 
 /// All blocks.
-pub fn measure(bench: &Bench) -> Result<Vec<Sample>, String> {
+pub fn measure(bench: &Bench, budget: &Budget) -> Result<Vec<Sample>, String> {
     let options = &bench.options;
     let runtimes = options.newest();
     let mut order: Vec<(usize, &Runtime)> = options
@@ -29,6 +30,9 @@ pub fn measure(bench: &Bench) -> Result<Vec<Sample>, String> {
     let mut random = Random::new();
     let mut samples = Vec::new();
     for round in 1..=BLOCKS {
+        if budget.is_over(round) {
+            break;
+        }
         random.shuffle(&mut order);
         for (callers, runtime) in &order {
             sleep(REST);
@@ -95,8 +99,9 @@ pub fn report(options: &Options, samples: &[Sample]) -> Part {
             .collect()
     };
     let mut text = format!(
-        "{BLOCKS} blocks of {what} for each, bundle `{}`.\n\n\
+        "{} blocks of {what} for each, bundle `{}`.\n\n\
          | callers | subject | runs a second [95 %] | throughput of {ours} as a multiple [95 %] | failed |\n|---|---|---|---|---|\n",
+        rounds(samples, NAME),
         options.bundle
     );
     let mut goals = Vec::new();

@@ -64,6 +64,12 @@ pub fn memory(samples: &[Sample], key: Key) -> Vec<f64> {
         .collect()
 }
 
+/// How many rounds a section had.
+pub fn rounds(samples: &[Sample], section: &str) -> usize {
+    let of_section = samples.iter().filter(|sample| sample.section == section);
+    of_section.map(|sample| sample.round).max().unwrap_or(0)
+}
+
 /// The raw data.
 pub fn csv(samples: &[Sample]) -> String {
     let mut csv = String::from(
@@ -149,6 +155,10 @@ pub mod tests {
         assert_eq!(processor(&samples, key), [2.25, 3.0]);
         assert_eq!(memory(&samples, key), [4000.0, 5000.0]);
         assert_eq!(subjects(&samples, "idle", &["crun"]), ["crun", "trun"]);
+        assert_eq!(
+            (rounds(&samples, "idle"), rounds(&samples, "embed")),
+            (2, 0)
+        );
         assert_eq!(csv(&samples).lines().count(), 5);
         assert!(csv(&samples).contains("\nidle,1,crun,run,10,0,9000000,4500,2250,10000\n"));
     }

@@ -2,9 +2,10 @@
 
 use crate::arguments::{Options, Runtime};
 use crate::bench::Bench;
+use crate::budget::Budget;
 use crate::curves;
 use crate::report::{Goal, Limit, Part, estimate};
-use crate::samples::{Key, Sample, subjects, walls};
+use crate::samples::{Key, Sample, rounds, subjects, walls};
 use crate::statistics::{Random, middle, slope, slope_ratio, straightness};
 use crate::variations::{KINDS, prepare, spec};
 use std::fmt::Write as _;
@@ -12,7 +13,7 @@ use std::fmt::Write as _;
 const NAME: &str = "scaling";
 
 /// Half as many rounds as verbs get: a slope is made of three medians.
-pub fn measure(bench: &Bench) -> Result<Vec<Sample>, String> {
+pub fn measure(bench: &Bench, budget: &Budget) -> Result<Vec<Sample>, String> {
     let options = &bench.options;
     let most = options.items.iter().copied().max().unwrap_or(0);
     prepare(&options.work.join("rootfs"), most)
@@ -34,6 +35,9 @@ pub fn measure(bench: &Bench) -> Result<Vec<Sample>, String> {
     let mut random = Random::new();
     let mut samples = Vec::new();
     for round in 0..=options.rounds.div_ceil(2) {
+        if budget.is_over(round) {
+            break;
+        }
         random.shuffle(&mut order);
         for (kind, items, runtime) in &order {
             let bundle = name_of(kind, *items);
@@ -74,7 +78,7 @@ pub fn report(options: &Options, samples: &[Sample]) -> Part {
          the medians; R² says how straight they lie.\n\n\
          | what | subject | ms with {} | us per item [95 %] | R² | slope of {ours} as a share [95 %] |\n|---|---|{}---|---|---|\n",
         counts.join(", "),
-        options.rounds.div_ceil(2),
+        rounds(samples, NAME),
         counts.join(" | "),
         "---|".repeat(counts.len()),
     );
