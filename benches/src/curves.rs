@@ -19,6 +19,7 @@ const LONE_PANEL: (f64, f64) = (640.0, 320.0);
 const HEAD: f64 = 66.0;
 const MARGIN: (f64, f64) = (62.0, 24.0); // left and right of the axes
 const EDGE: (f64, f64) = (30.0, 50.0); // above and below them
+const ASIDE: f64 = 3.0; // from one subject's points to the next one's, so that intervals don't hide each other
 
 /// The whole file. A subject has the same colour in each panel; the legend is above them.
 pub fn draw(title: &str, vertical: &str, panels: &[Panel]) -> String {
@@ -94,9 +95,10 @@ fn one(
 
     for (name, points) in &panel.curves {
         let number = names.iter().position(|other| other == name).unwrap_or(0);
+        let aside = (number as f64 - (names.len() - 1) as f64 / 2.0) * ASIDE;
         let pixels: Vec<(f64, f64)> = points
             .iter()
-            .map(|(x, y)| (across.at(*x), up.at(y.value)))
+            .map(|(x, y)| (across.at(*x) + aside, up.at(y.value)))
             .collect();
         for pair in pixels.windows(2) {
             sheet.line(pair[0], pair[1], colour(number), 2.0);

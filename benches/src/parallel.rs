@@ -125,7 +125,7 @@ pub fn report(options: &Options, samples: &[Sample]) -> Part {
             );
             if Some(*subject) == options.rival("crun").map(|crun| crun.name.as_str()) {
                 goals.push(Goal::new(
-                    format!("throughput of {callers} callers against {subject}"),
+                    format!("throughput with {callers} at a time against {subject}"),
                     Limit::AtLeast(2.0),
                     "x",
                     share,

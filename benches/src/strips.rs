@@ -36,7 +36,7 @@ pub fn draw(title: &str, unit: &str, panels: &[Panel]) -> String {
         .collect();
     let columns = COLUMNS.min(panels.len().max(1));
     let width = if columns == 1 { LONE_PANEL } else { PANEL };
-    let mut sheet = Sheet::new(PANEL * columns as f64, HEAD + heights.iter().sum::<f64>());
+    let mut sheet = Sheet::new(width * columns as f64, HEAD + heights.iter().sum::<f64>());
     sheet.text((16.0, 28.0), 15.0, Anchor::Start, title);
     let gutter = names
         .iter()
@@ -119,6 +119,8 @@ mod tests {
         };
         let svg = draw("title", "ms", &[panel]);
         assert_eq!(svg.matches("<circle").count(), 5);
+        let least = format!("width=\"{LONE_PANEL:.0}\"");
+        assert!(svg.contains(&least), "a lone panel has room for the title");
         for word in [">trun<", ">crun<", ">run<", ">ms<", ">title<"] {
             assert!(svg.contains(word), "{word}");
         }
