@@ -17,24 +17,35 @@ pub enum Verb {
     Create,
     Start,
     Run,
+    /// `run` that waits for the program's end and deletes the container.
+    Foreground,
     Exec,
     Kill,
+    Pause,
+    Resume,
+    Update,
+    Events,
     Delete,
     DeleteByForce,
 }
 
-pub const VERBS: [(&str, Verb); 7] = [
+pub const VERBS: [(&str, Verb); 12] = [
     ("create", Verb::Create),
     ("start", Verb::Start),
     ("run", Verb::Run),
+    ("foreground-run", Verb::Foreground),
     ("exec", Verb::Exec),
     ("kill", Verb::Kill),
+    ("pause", Verb::Pause),
+    ("resume", Verb::Resume),
+    ("update", Verb::Update),
+    ("events", Verb::Events),
     ("delete", Verb::Delete),
     ("delete-force", Verb::DeleteByForce),
 ];
 
 /// What calls can give (their man pages); the first is the gate's.
-const ERRORS: [(&str, &[&str]); 44] = [
+const ERRORS: [(&str, &[&str]); 45] = [
     ("openat", &["EMFILE", "EACCES", "ENOMEM"]),
     ("open", &["EMFILE", "EACCES"]),
     ("openat2", &["EMFILE", "EAGAIN"]),
@@ -61,6 +72,7 @@ const ERRORS: [(&str, &[&str]); 44] = [
     ("recvfrom", &["ENOMEM", "EINTR"]),
     ("clone3", &["EAGAIN", "ENOMEM", "ENOSPC", "EPERM"]),
     ("flock", &["ENOLCK", "EINTR"]),
+    ("signalfd4", &["EMFILE", "ENOMEM"]),
     ("fchmod", &["EROFS", "EIO"]),
     ("fchown", &["EROFS", "EIO"]),
     ("waitid", &["EINTR"]),
@@ -128,6 +140,9 @@ const PASSED_OVER: [&str; 43] = [
     "uname",
 ];
 
+/// What `update` sets.
+const LIMIT: &str = "77";
+
 pub struct Calls<'a> {
     pub ground: &'a Ground,
     pub verb: Verb,
@@ -147,6 +162,9 @@ impl Calls<'_> {
                 None => &[],
             };
             for number in 1..=*count {
+                if !self.full && self.is_sampled() && number % 4 != 1 {
+                    continue;
+                }
                 for error in errors {
                     let fault = format!("{name}:error={error}:when={number}");
                     self.one(&fault, |calls| calls.fails(&fault, name, error));
@@ -158,6 +176,14 @@ impl Calls<'_> {
                 }
             }
         }
+    }
+
+    /// Of which the gate takes each fourth call: what they share with the others is struck there.
+    fn is_sampled(&self) -> bool {
+        matches!(
+            self.verb,
+            Verb::Foreground | Verb::Pause | Verb::Resume | Verb::Update | Verb::Events
+        )
     }
 
     fn log(&self) -> PathBuf {
@@ -211,11 +237,20 @@ impl Calls<'_> {
     fn prepare(&self) {
         let ground = self.ground;
         match self.verb {
-            Verb::Create | Verb::Run => {}
+            Verb::Create | Verb::Run | Verb::Foreground => {}
             Verb::Start => {
                 ground.make().run().ok();
             }
-            Verb::Exec | Verb::Kill | Verb::DeleteByForce => ground.make_target(),
+            Verb::Exec
+            | Verb::Kill
+            | Verb::Pause
+            | Verb::Update
+            | Verb::Events
+            | Verb::DeleteByForce => ground.make_target(),
+            Verb::Resume => {
+                ground.make_target();
+                ground.call(&["pause", &ground.sandbox.id]).run().ok();
+            }
             Verb::Delete => {
                 ground.make().run().ok();
                 let pid = fs::read_to_string(ground.pid_file()).expect("create wrote it");
@@ -245,6 +280,13 @@ impl Calls<'_> {
                 &pid_file,
                 id,
             ]),
+            Verb::Foreground => {
+                ground.call(&["run", "--bundle", &bundle, "--pid-file", &pid_file, id])
+            }
+            Verb::Pause => ground.call(&["pause", id]),
+            Verb::Resume => ground.call(&["resume", id]),
+            Verb::Update => ground.call(&["update", "--pids-limit", LIMIT, id]),
+            Verb::Events => ground.call(&["events", "--stats", id]),
             Verb::Exec => {
                 ground.call(&["exec", "--detach", "--pid-file", &pid_file, id, "/bin/true"])
             }
@@ -312,13 +354,23 @@ impl Calls<'_> {
                 .run()
                 .ok();
         }
-        if matches!(self.verb, Verb::Create | Verb::Run) && ground.has_run() {
-            let status = ground.status();
-            assert!(
-                self.verb == Verb::Run && status == "running",
-                "the program runs, and the state is {status:?}"
-            );
-        }
+        let status = ground.status();
+        let right = match self.verb {
+            Verb::Create => !ground.has_run(),
+            Verb::Run => !ground.has_run() || status == "running",
+            // Its program ends by itself, and the end of it all is the deletion.
+            Verb::Foreground => {
+                !ground.has_run()
+                    || matches!(status.as_str(), "running" | "stopped")
+                    || status.starts_with("container does not exist")
+            }
+            Verb::Pause | Verb::Resume => matches!(status.as_str(), "running" | "paused"),
+            Verb::Update | Verb::Events => status == "running",
+            _ => true,
+        };
+        let ran = ground.has_run();
+        assert!(right, "the state is {status:?}, the program ran: {ran}");
+        self.again();
         self.clear();
     }
 
@@ -327,9 +379,11 @@ impl Calls<'_> {
         let ground = self.ground;
         let expected = match self.verb {
             Verb::Create => "created",
-            Verb::Start | Verb::Run | Verb::Exec => "running",
+            Verb::Start | Verb::Run | Verb::Exec | Verb::Resume => "running",
+            Verb::Update | Verb::Events => "running",
+            Verb::Pause => "paused",
             Verb::Kill => "stopped",
-            Verb::Delete | Verb::DeleteByForce => "container does not exist",
+            Verb::Foreground | Verb::Delete | Verb::DeleteByForce => "container does not exist",
         };
         let right = process::eventually(Duration::from_secs(5), || {
             ground.status().starts_with(expected)
@@ -352,6 +406,19 @@ impl Calls<'_> {
                 );
                 return;
             }
+            Verb::Foreground => {
+                // What fails after the program's end is the deletion.
+                assert!(nothing || status == "stopped", "it is {status}");
+            }
+            Verb::Pause | Verb::Resume => {
+                let known = matches!(status.as_str(), "running" | "paused");
+                assert!(known, "it is {status}");
+                self.again();
+            }
+            Verb::Update | Verb::Events => {
+                assert_eq!(status, "running");
+                self.again();
+            }
             Verb::Exec | Verb::Kill => assert!(
                 matches!(status.as_str(), "running" | "stopped"),
                 "it is {status}"
@@ -368,6 +435,24 @@ impl Calls<'_> {
             }
         }
         self.clear();
+    }
+
+    /// The same verb without a fault, where it is one that changes a container and leaves it: as if nothing had been.
+    fn again(&self) {
+        let ground = self.ground;
+        let (words, is): (&[&str], _) = match self.verb {
+            // Half of it may have been done.
+            Verb::Pause if ground.status() == "paused" => (&["resume"], "running"),
+            Verb::Resume if ground.status() == "running" => (&["pause"], "paused"),
+            Verb::Pause => (&["pause"], "paused"),
+            Verb::Resume => (&["resume"], "running"),
+            Verb::Update => (&["update", "--pids-limit", LIMIT], "running"),
+            Verb::Events => (&["events", "--stats"], "running"),
+            _ => return,
+        };
+        let id = ground.sandbox.id.as_str();
+        ground.call(&[words, &[id]].concat()).run().ok();
+        assert_eq!(ground.status(), is, "after {words:?} without a fault");
     }
 
     /// `delete --force`, and all that is ours to collect.
