@@ -195,7 +195,8 @@ fn idmap_in_a_user_namespace(s: &mut Sandbox) {
 }
 
 fn ridmap_of_a_tree(s: &mut Sandbox) {
-    crate::limits::need_kernel(5, 12);
+    // The first with idmapped tmpfs.
+    crate::limits::need_kernel(6, 3);
     let source = s.path("dir");
     let _sub = HostMount::tmpfs(&format!("{source}/sub"));
     fs::write(format!("{source}/sub/file"), "").unwrap();

@@ -3,7 +3,7 @@ use crate::limits::{self, Current};
 use crate::path::{self, Place};
 use crate::step::Make;
 use crate::systemd::properties;
-use crate::{Layout, Mode, Refusal, Skip, Step, devices, layout::Hierarchy};
+use crate::{Layout, Mode, Refusal, Saved, Skip, Step, devices, layout::Hierarchy};
 use std::collections::{BTreeMap, BTreeSet};
 use tare_oci::Resources;
 
@@ -67,6 +67,15 @@ impl Decision {
     /// The place steps for a child that was cloned into the v2 cgroup.
     pub fn place_after_clone_into(&self) -> impl Iterator<Item = &Step> {
         self.place.iter().filter(|step| !step.is_unified_join())
+    }
+
+    /// What a container has if every step of it is done: to clean up after a caller who was killed among them.
+    pub fn expected(&self, manager: Manager) -> Saved {
+        let scope = self.place.iter().find_map(|step| match step {
+            Step::Scope(scope) => Some(scope),
+            _ => None,
+        });
+        Saved::new(self.paths.clone(), manager, scope)
     }
 }
 

@@ -223,6 +223,34 @@ fn systemd_on_v2() {
 }
 
 #[test]
+fn what_is_expected_names_the_bus_and_the_unit() {
+    let manager = Manager::Systemd {
+        user: false,
+        address: String::new(),
+    };
+    let layout = Layout {
+        systemd: true,
+        ..v2()
+    };
+    let request = Request {
+        manager: manager.clone(),
+        path: ":docker:x",
+        id: "x",
+        ..Request::default()
+    };
+    let expected = decide(&layout, &request).unwrap().expected(manager);
+    assert_eq!(expected.unit, "docker-x.scope");
+    let Manager::Systemd { address, .. } = &expected.manager else {
+        panic!("{expected:?}");
+    };
+    assert_eq!(address, "unix:path=/run/dbus/system_bus_socket");
+    assert_eq!(
+        expected.paths[""],
+        "/sys/fs/cgroup/system.slice/docker-x.scope"
+    );
+}
+
+#[test]
 fn systemd_on_v1_and_a_users_one() {
     let none = Resources {
         devices: rules(&["allow a"]),

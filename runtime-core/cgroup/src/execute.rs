@@ -80,22 +80,7 @@ impl Executor {
             }
         }
         let scope = self.scope.take();
-        let unit = scope
-            .as_ref()
-            .map_or(String::new(), |scope| scope.unit.clone());
-        // Later calls speak to the bus that made the scope: the caller may have left the choice of it open.
-        let manager = match (manager, scope) {
-            (crate::Manager::Systemd { user, .. }, Some(scope)) => crate::Manager::Systemd {
-                user,
-                address: scope.address.clone(),
-            },
-            (manager, _) => manager,
-        };
-        Cgroup::open(Saved {
-            paths,
-            manager,
-            unit,
-        })
+        Cgroup::open(Saved::new(paths, manager, scope.as_ref()))
     }
 
     /// Which step's label made the directory that the decision expected there.

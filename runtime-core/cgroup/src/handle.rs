@@ -4,7 +4,7 @@ use crate::directory::{Directory, read_at, read_path};
 use crate::execute::join;
 use crate::execute::open_tasks;
 use crate::limits::{self, Current};
-use crate::systemd::{properties, unit};
+use crate::systemd::{Scope, properties, unit};
 use crate::{Error, Layout, Manager, Mode, Refusal, Skip, layout::Hierarchy, remove, walk};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -20,6 +20,28 @@ pub struct Saved {
     pub manager: Manager,
     /// Unit name for systemd, else empty.
     pub unit: String,
+}
+
+impl Saved {
+    /// Later calls speak to the bus that made the scope: the caller may have left the choice of it open.
+    pub(crate) fn new(
+        paths: BTreeMap<String, String>,
+        manager: Manager,
+        scope: Option<&Scope>,
+    ) -> Self {
+        let manager = match (manager, scope) {
+            (Manager::Systemd { user, .. }, Some(scope)) => Manager::Systemd {
+                user,
+                address: scope.address.clone(),
+            },
+            (manager, _) => manager,
+        };
+        Saved {
+            paths,
+            manager,
+            unit: scope.map_or_else(String::new, |scope| scope.unit.clone()),
+        }
+    }
 }
 
 /// A container's cgroups. Opening costs nothing: files are opened as they are needed.

@@ -100,15 +100,7 @@ pub(crate) fn wreck(
             ..Default::default()
         };
         if let Ok(decision) = tare_cgroup::decide(&layout, &request) {
-            let unit = decision.place.iter().find_map(|step| match step {
-                tare_cgroup::Step::Scope(scope) => Some(scope.unit.clone()),
-                _ => None,
-            });
-            record.set_cgroup(&tare_cgroup::Saved {
-                paths: decision.paths,
-                manager: manager.clone(),
-                unit: unit.unwrap_or_default(),
-            });
+            record.set_cgroup(&decision.expected(manager.clone()));
         }
         record.tare.poststop = spec.hooks.map(|hooks| hooks.poststop).unwrap_or_default();
         record.config.version = spec.oci_version;

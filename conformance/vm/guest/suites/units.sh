@@ -4,6 +4,10 @@ if [ -z "$left" ]; then
   echo "1 passed, 0 failed, 0 skipped"
 else
   echo "FAIL units left: $left"
+  echo "$left" | while read -r unit _; do
+    systemctl show -p ActiveEnterTimestamp,ControlGroup,Job,SubState,TasksCurrent "$unit"
+    journalctl --no-pager -o short-precise -n 20 -u "$unit"
+  done
   echo "0 passed, 1 failed, 0 skipped"
   exit 1
 fi
