@@ -19,11 +19,16 @@ pub fn describe(runtimes: &[Runtime], revision: &str) -> Result<Value, String> {
         "memory": field("/proc/meminfo", "MemTotal"),
         "distribution": field_of(&read("/etc/os-release"), "PRETTY_NAME", '=').trim_matches('"').to_owned(),
         "cgroups": cgroup_mode(),
-        "load": read("/proc/loadavg"),
+        "load before": load(),
         "date": said("date", &["--utc", "--iso-8601=seconds"])?,
         "revision": revision,
         "runtimes": versions,
     }))
+}
+
+/// How much others ask of the machine; the bench itself is one process at a time, save for parallel callers.
+pub fn load() -> String {
+    read("/proc/loadavg")
 }
 
 fn version(path: &Path) -> String {

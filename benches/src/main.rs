@@ -63,7 +63,7 @@ fn main() -> ExitCode {
 fn run() -> Result<(), String> {
     let bench = Bench::new(arguments::parse(std::env::args().skip(1))?)?;
     let options = &bench.options;
-    let machine = machine::describe(&options.runtimes, &options.revision)?;
+    let mut machine = machine::describe(&options.runtimes, &options.revision)?;
     let (mut samples, mut parts) = (Vec::new(), Vec::new());
     for (name, seconds, measure, report) in SECTIONS {
         if !options.wants(name) {
@@ -80,6 +80,7 @@ fn run() -> Result<(), String> {
         parts.push(part);
         samples.extend(measured);
     }
+    machine["load after"] = machine::load().into();
     println!("{}", report::markdown(&parts));
     report::write(options, &samples, &machine, &parts)?;
     let failed = samples.iter().filter(|one| one.cost.status != 0).count();
