@@ -36,9 +36,10 @@ const HELP: &str = "\
 usage: conformance faults --runtime PATH [options]
 
   --runtime PATH        a runtime built with the feature proof
-  --filter TEXT         only parts whose name contains TEXT
+  --filter TEXT         only parts whose name contains TEXT, or one of several with commas between
   --full                every error that a step can give, before and after its work
   --jobs N              parts at once (default 2)
+  --patience N          waits N times as long before something counts as hanging
   --list                print the names of the parts and stop
   --verbose             print every fault, not only those that show something wrong
 ";
@@ -55,6 +56,7 @@ struct Options {
     filter: String,
     full: bool,
     jobs: usize,
+    patience: u32,
     list: bool,
     verbose: bool,
     /// Of the hidden form that runs one part.
@@ -77,7 +79,7 @@ pub fn main(words: impl Iterator<Item = String>) -> ExitCode {
     }
     let parts: Vec<String> = parts()
         .into_iter()
-        .filter(|name| name.contains(&options.filter))
+        .filter(|name| options.filter.split(',').any(|text| name.contains(text)))
         .collect();
     if options.list {
         parts.iter().for_each(|name| println!("{name}"));
@@ -96,6 +98,7 @@ pub fn main(words: impl Iterator<Item = String>) -> ExitCode {
 fn parse(words: impl Iterator<Item = String>) -> Result<Options, String> {
     let mut options = Options {
         jobs: 2,
+        patience: 1,
         ..Options::default()
     };
     let mut words = words;
@@ -106,6 +109,9 @@ fn parse(words: impl Iterator<Item = String>) -> Result<Options, String> {
             "--list" => options.list = true,
             "--verbose" => options.verbose = true,
             "--filter" => options.filter = value()?,
+            "--patience" => {
+                options.patience = value()?.parse().map_err(|_| "--patience: not a count")?;
+            }
             "--jobs" => options.jobs = value()?.parse().map_err(|_| "--jobs: not a count")?,
             "--runtime" => {
                 let path = value()?;
@@ -227,6 +233,7 @@ fn spawn_part(
         .args(["--mount", "--propagation", "private"])
         .arg(std::env::current_exe().expect("own path is known"))
         .args(["faults", "--part", part, "--tag", tag])
+        .args(["--patience", &options.patience.to_string()])
         .arg("--runtime")
         .arg(&options.runtime)
         .arg("--directory")
@@ -293,6 +300,7 @@ fn spawn_part(
 fn run_part(options: &Options, part: &str) -> ExitCode {
     set_child_subreaper(Some(getpid())).expect("prctl(PR_SET_CHILD_SUBREAPER) always works");
     case::remember_messages();
+    process::be_patient(options.patience);
     let (name, rest) = part.split_once('/').unwrap_or((part, ""));
     let plan_name = match name {
         "syscalls" | "cases" => "plain",
@@ -355,7 +363,7 @@ fn sandbox(options: &Options) -> Sandbox {
         starts: 0,
         weaken: String::new(),
         systemd: false,
-        patience: 1,
+        patience: options.patience,
     })
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// None: the runtime has ended, and of the children that are not `known` there is none.
 pub fn find(running: &Running, known: &BTreeSet<i32>) -> Option<i32> {
     let own = std::process::id() as i32;
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + process::patient(Duration::from_secs(10));
     while Instant::now() < end {
         let ended = !process::is_alive(running.pid());
         let below = process::children(running.pid());

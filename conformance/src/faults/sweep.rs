@@ -317,12 +317,15 @@ impl Sweep<'_> {
         }
         let deleted = ground.delete_by_force();
         assert_eq!(deleted.code, 0, "delete --force: {}", deleted.stderr);
+        // `run` may have let it go, to run between the look and the deletion.
+        assert!(
+            ran || ground.verb == Verb::Run || !ground.has_run(),
+            "the program ran, and nobody had started it"
+        );
+        let _ = fs::remove_file(ground.sandbox.rootfs.join("ran"));
         let _ = fs::remove_file(ground.pid_file());
         self.settled();
-        assert!(
-            ran || !ground.has_run(),
-            "the program ran after the deletion"
-        );
+        assert!(!ground.has_run(), "the program ran after the deletion");
     }
 
     fn beyond(&self, fault: &str) {

@@ -41,7 +41,8 @@ pub fn run(
     let ended = watch(&mut child, &results, Duration::from_secs(scenario.limit));
     let _ = fs::remove_file(&initramfs);
     let text = read(&results);
-    let (counts, mut wrong) = report::judge(&text, scenario.suites, !options.cases.is_empty());
+    let suites = scenario.chosen_suites(options.gate);
+    let (counts, mut wrong) = report::judge(&text, &suites, !options.cases.is_empty());
     if let Err(reason) = ended {
         wrong.push(reason);
     }

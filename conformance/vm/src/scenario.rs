@@ -89,6 +89,8 @@ pub struct Scenario {
     pub suites: &'static [&'static str],
     /// What of the conformance suite this machine can show that the others don't; None: all of it.
     pub part: Option<&'static str>,
+    /// Further suites, which the gate leaves out.
+    pub beyond_gate: &'static [&'static str],
     /// What the gate runs of the conformance suite; None: the scenario is not in the gate.
     pub gate: Option<&'static str>,
     /// Seconds after which a boot is ended.
@@ -108,10 +110,11 @@ pub const ALL: &[Scenario] = &[
         command_line: "",
         suites: &["cgroup-v2", "conformance"],
         part: None,
+        beyond_gate: &["faults"],
         gate: Some(
             "basic/,cgroups/,update/,observe/,trace/,kill/,devices/,exec/,mounts/cgroup,rootless/runs,rootless/range-by,rootless/delegated,rootless/no-delegation,rootless/three-deep,rootless/masks,streams/state",
         ),
-        limit: 1800,
+        limit: 2400,
     },
     Scenario {
         name: "v2-systemd",
@@ -128,6 +131,7 @@ pub const ALL: &[Scenario] = &[
             "units",
         ],
         part: None,
+        beyond_gate: &[],
         gate: Some("basic/,cgroups/,update/,trace/,kill/,lifecycle/"),
         limit: 1800,
     },
@@ -140,6 +144,7 @@ pub const ALL: &[Scenario] = &[
         command_line: "",
         suites: &["cgroup-v2", "conformance"],
         part: None,
+        beyond_gate: &[],
         gate: None,
         limit: 1800,
     },
@@ -152,6 +157,7 @@ pub const ALL: &[Scenario] = &[
         command_line: "security=selinux selinux=1 enforcing=0",
         suites: &["selinux"],
         part: None,
+        beyond_gate: &[],
         gate: None,
         limit: 1800,
     },
@@ -164,6 +170,7 @@ pub const ALL: &[Scenario] = &[
         command_line: "tare.cgroup=v1",
         suites: &["cgroup-v1", "conformance"],
         part: None,
+        beyond_gate: &[],
         gate: None,
         limit: 1800,
     },
@@ -176,6 +183,7 @@ pub const ALL: &[Scenario] = &[
         command_line: "systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1",
         suites: &["conformance-systemd", "units"],
         part: Some(GROUPS),
+        beyond_gate: &[],
         gate: None,
         limit: 1800,
     },
@@ -188,6 +196,7 @@ pub const ALL: &[Scenario] = &[
         command_line: "systemd.unified_cgroup_hierarchy=0",
         suites: &["conformance-systemd", "units"],
         part: Some(GROUPS),
+        beyond_gate: &[],
         gate: None,
         limit: 1800,
     },
@@ -200,10 +209,19 @@ pub const ALL: &[Scenario] = &[
         command_line: "",
         suites: &["cgroup-v2", "crates", "conformance"],
         part: None,
+        beyond_gate: &[],
         gate: None,
         limit: 2400,
     },
 ];
+
+impl Scenario {
+    /// What runs in one boot.
+    pub fn chosen_suites(&self, gate: bool) -> Vec<&'static str> {
+        let further = if gate { &[] } else { self.beyond_gate };
+        [self.suites, further].concat()
+    }
+}
 
 /// The kernel's command line; the guest's scripts read the words that begin with `tare.`.
 pub fn command_line(scenario: &Scenario, cases: &str, gate: bool) -> String {
@@ -218,7 +236,7 @@ pub fn command_line(scenario: &Scenario, cases: &str, gate: bool) -> String {
         // Set-uid programs and devices of a root file system in /tmp are to work as they do on this machine.
         "systemd.mask=tmp.mount".to_owned(),
         format!("tare.init={init}"),
-        format!("tare.suites={}", scenario.suites.join(",")),
+        format!("tare.suites={}", scenario.chosen_suites(gate).join(",")),
     ];
     if !cases.is_empty() {
         words.push(format!("tare.cases={cases}"));
@@ -240,14 +258,19 @@ mod tests {
     fn the_guest_is_told_what_to_run() {
         assert_eq!(
             command_line(&ALL[0], "mounts/", false),
-            "console=ttyS0 panic=-1 no_timer_check net.ifnames=0 systemd.show_status=0 systemd.mask=tmp.mount tare.init=plain tare.suites=cgroup-v2,conformance tare.cases=mounts/"
+            "console=ttyS0 panic=-1 no_timer_check net.ifnames=0 systemd.show_status=0 systemd.mask=tmp.mount tare.init=plain tare.suites=cgroup-v2,conformance,faults tare.cases=mounts/"
+        );
+        let gate = command_line(&ALL[0], "", true);
+        assert!(
+            gate.contains(" tare.suites=cgroup-v2,conformance tare.part="),
+            "{gate}"
         );
     }
 
     #[test]
     fn every_suite_has_its_script() {
         for scenario in ALL {
-            for suite in scenario.suites {
+            for suite in scenario.chosen_suites(false) {
                 let script = format!("{}/guest/suites/{suite}.sh", env!("CARGO_MANIFEST_DIR"));
                 assert!(std::fs::exists(&script).unwrap(), "{script}");
             }
