@@ -6,7 +6,7 @@ use crate::budget::Budget;
 use crate::curves;
 use crate::report::{Goal, Limit, Part, estimate};
 use crate::samples::{Key, Sample, rounds, subjects, walls};
-use crate::statistics::{Random, middle, slope, slope_ratio, straightness};
+use crate::statistics::{Random, middle, slope, slope_difference, straightness};
 use crate::variations::{KINDS, prepare, spec};
 use std::fmt::Write as _;
 
@@ -62,6 +62,12 @@ fn name_of(kind: &str, items: usize) -> String {
     format!("{}-{items}", kind.replace(' ', "-"))
 }
 
+fn micro(milliseconds: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let each = milliseconds.iter();
+    each.map(|values| values.iter().map(|value| value * 1e3).collect())
+        .collect()
+}
+
 /// A slope for each kind and runtime.
 pub fn report(options: &Options, samples: &[Sample]) -> Part {
     let ours = options.ours().name.as_str();
@@ -76,7 +82,7 @@ pub fn report(options: &Options, samples: &[Sample]) -> Part {
     let mut text = format!(
         "Median ms of `run` with {} items more, {} rounds. The slope is that of the straight line of least squares through \
          the medians; R² says how straight they lie.\n\n\
-         | what | subject | ms with {} | us per item [95 %] | R² | slope of {ours} as a share [95 %] |\n|---|---|{}---|---|---|\n",
+         | what | subject | ms with {} | us per item [95 %] | R² | slope of {ours} minus it [95 %] |\n|---|---|{}---|---|---|\n",
         counts.join(", "),
         rounds(samples, NAME),
         counts.join(" | "),
@@ -97,7 +103,7 @@ pub fn report(options: &Options, samples: &[Sample]) -> Part {
                 .map(|items| walls(samples, key(items)))
                 .collect()
         };
-        let mine = of(ours);
+        let mine = micro(&of(ours));
         let mut curves = Vec::new();
         for subject in &subjects {
             let values = of(subject);
@@ -106,21 +112,17 @@ pub fn report(options: &Options, samples: &[Sample]) -> Part {
                 .iter()
                 .map(|point| format!("{:.2}", point.value))
                 .collect();
-            let micro: Vec<Vec<f64>> = values
-                .iter()
-                .map(|values| values.iter().map(|value| value * 1e3).collect())
-                .collect();
-            let share = slope_ratio(&xs, &mine, &values);
+            let more = slope_difference(&xs, &mine, &micro(&values));
             let _ = writeln!(
                 text,
                 "| {kind} | {subject} | {} | {} | {:.3} | {} |",
                 medians.join(" | "),
-                estimate(slope(&xs, &micro)),
+                estimate(slope(&xs, &micro(&values))),
                 straightness(&xs, &values),
                 if *subject == ours {
                     String::new()
                 } else {
-                    estimate(share)
+                    estimate(more)
                 },
             );
             curves.push((
@@ -129,10 +131,10 @@ pub fn report(options: &Options, samples: &[Sample]) -> Part {
             ));
             if Some(*subject) == options.rival("crun").map(|crun| crun.name.as_str()) {
                 goals.push(Goal::new(
-                    format!("slope of {kind} against {subject}"),
-                    Limit::AtMost(1.0),
-                    "x",
-                    share,
+                    format!("slope of {kind} minus that of {subject}"),
+                    Limit::AtMost(0.0),
+                    "us per item",
+                    more,
                 ));
             }
         }

@@ -62,11 +62,11 @@ pub fn slope(xs: &[f64], samples: &[Vec<f64>]) -> Estimate {
     bootstrap(rounds, |drawn| slope_of(xs, samples, drawn))
 }
 
-/// Slope by slope, both of the same rounds.
-pub fn slope_ratio(xs: &[f64], left: &[Vec<f64>], right: &[Vec<f64>]) -> Estimate {
+/// Slope minus slope, both of the same rounds. Not their ratio: a slope that cannot be told from 0 divides by nothing.
+pub fn slope_difference(xs: &[f64], left: &[Vec<f64>], right: &[Vec<f64>]) -> Estimate {
     let rounds = left.iter().chain(right).map(Vec::len).min().unwrap_or(0);
     bootstrap(rounds, |drawn| {
-        slope_of(xs, left, drawn) / slope_of(xs, right, drawn)
+        slope_of(xs, left, drawn) - slope_of(xs, right, drawn)
     })
 }
 
@@ -213,8 +213,8 @@ mod tests {
         let found = slope(&xs, &line(0.3));
         assert!((found.value - 0.3).abs() < 1e-9, "{found:?}");
         assert!(found.low <= 0.3 && found.high >= 0.3, "{found:?}");
-        let twice = slope_ratio(&xs, &line(0.6), &line(0.3));
-        assert!((twice.value - 2.0).abs() < 1e-9, "{twice:?}");
+        let more = slope_difference(&xs, &line(0.6), &line(0.2));
+        assert!((more.value - 0.4).abs() < 1e-9, "{more:?}");
     }
 
     #[test]
