@@ -85,27 +85,29 @@ pub fn number<T: std::str::FromStr>(matches: &Matches, flag: &str) -> Result<Opt
 
 /// Runs a command of the table.
 pub fn run(name: &str, context: &Context<'_>, matches: &Matches) -> Result<u8, Failure> {
-    match name {
-        "create" => create::run(context, matches),
-        "start" => start::run(context, matches),
-        "run" => run::run(context, matches),
-        "exec" => exec::run(context, matches),
-        "kill" => kill::run(context, matches),
-        "delete" => delete::run(context, matches),
-        "state" => state::run(context, matches),
-        "list" => list::run(context, matches),
-        "ps" => ps::run(context, matches),
-        "pause" => pause::pause(context, matches),
-        "resume" => pause::resume(context, matches),
-        "update" => update::run(context, matches),
-        "events" => events::run(context, matches),
-        "spec" => spec::run(matches),
-        "features" => features::run(),
-        "plan" => plan::run(context, matches),
-        "completion" => shell::completion(matches),
-        "man" => shell::man(matches),
-        other => Err(Failure::new(format!("no command {other}"))),
-    }
+    // First chosen, then called: calls in the arms would be inlined, and each command would carry the code and the stack of all.
+    let command: fn(&Context<'_>, &Matches) -> Result<u8, Failure> = match name {
+        "create" => create::run,
+        "start" => start::run,
+        "run" => run::run,
+        "exec" => exec::run,
+        "kill" => kill::run,
+        "delete" => delete::run,
+        "state" => state::run,
+        "list" => list::run,
+        "ps" => ps::run,
+        "pause" => pause::pause,
+        "resume" => pause::resume,
+        "update" => update::run,
+        "events" => events::run,
+        "spec" => |_, matches| spec::run(matches),
+        "features" => |_, _| features::run(),
+        "plan" => plan::run,
+        "completion" => |_, matches| shell::completion(matches),
+        "man" => |_, matches| shell::man(matches),
+        other => return Err(Failure::new(format!("no command {other}"))),
+    };
+    command(context, matches)
 }
 
 #[cfg(test)]
