@@ -16,6 +16,11 @@ fn main() {
     let target = std::env::var("TARGET").expect("cargo sets TARGET");
     // A target directory of its own: the outer cargo holds the lock of the usual one.
     let nested = out.join("stage");
+    let mut flags = "-C relocation-model=static -C panic=abort".to_owned();
+    if target.ends_with("-musl") {
+        // rustc adds start files of its own for this target.
+        flags += " -C link-self-contained=no";
+    }
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .args([
@@ -40,7 +45,7 @@ fn main() {
         // The outer build's flags are for programs with a libc.
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
-        .env("RUSTFLAGS", "-C relocation-model=static -C panic=abort");
+        .env("RUSTFLAGS", flags);
     let status = cargo.status().expect("cargo can be run");
     assert!(
         status.success(),

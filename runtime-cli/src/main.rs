@@ -27,6 +27,10 @@ use log::{Format, Level, Log};
 use std::io::Write;
 use std::process::ExitCode;
 
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 fn main() -> ExitCode {
     #[cfg(feature = "proof")]
     if let Ok(names) = std::env::var("TARE_WEAKEN")
