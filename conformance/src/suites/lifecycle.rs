@@ -56,14 +56,21 @@ fn create_returns_while_stdout_is_a_pipe(s: &mut Sandbox) {
     // A caller reads until end of file: only the container may hold the other end, and it ends with it.
     s.spec.args(&["/bin/echo", "done"]);
     s.write_spec();
+    let runtime = |verb: &str| {
+        let globals = s.call(&[]).globals;
+        let globals: Vec<_> = globals.iter().map(|word| word.to_string_lossy()).collect();
+        format!(
+            "{} {} {verb}",
+            s.environment.runtime.display(),
+            globals.join(" ")
+        )
+    };
     let script = format!(
-        "{} --root {} create --bundle {} {} && {} --root {} start {}",
-        s.environment.runtime.display(),
-        s.environment.root.display(),
+        "{} --bundle {} {} && {} {}",
+        runtime("create"),
         s.bundle_text(),
         s.id,
-        s.environment.runtime.display(),
-        s.environment.root.display(),
+        runtime("start"),
         s.id
     );
     let mut call = s

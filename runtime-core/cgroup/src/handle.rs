@@ -160,7 +160,27 @@ impl Cgroup {
                 other => other?,
             }
         }
-        Ok(())
+        match (&self.saved.manager, init) {
+            (Manager::Systemd { .. }, Some(init)) if !self.saved.paths.contains_key("") => {
+                self.join_tracked(pid, init)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Where v1 has the controllers, systemd may keep track of processes in a v2 hierarchy beside it: the container's first process
+    /// is in the scope there, and so is to be this one, or it ends with its caller's unit.
+    fn join_tracked(&self, pid: i32, init: i32) -> Result<(), Error> {
+        let Some(path) = unified_path_of(init)? else {
+            return Ok(());
+        };
+        if path.split('/').all(|part| part != self.saved.unit) {
+            return Ok(());
+        }
+        match Directory::open(&path) {
+            Ok(directory) => join(&directory, pid, false),
+            Err(errno) => Err(Error::io("open cgroup", path, errno)),
+        }
     }
 
     /// The v2 directory, for `CLONE_INTO_CGROUP`; None where v2 doesn't carry the container.
@@ -358,12 +378,7 @@ impl Cgroup {
 
     /// The v2 cgroup that a process is in now, if it is below the container's.
     fn path_of(&self, pid: i32) -> Result<Option<String>, Error> {
-        let mountinfo = "/proc/self/mountinfo";
-        let mounts = read_path(mountinfo).map_err(|errno| Error::io("read", mountinfo, errno))?;
-        let file = format!("/proc/{pid}/cgroup");
-        let text = read_path(&file).map_err(|errno| Error::io("read", file, errno))?;
-        let unified = Layout::parse(&mounts, &text, "", false).unified;
-        let path = unified.map(|unified| format!("{}{}", unified.mount, unified.own_below_mount()));
+        let path = unified_path_of(pid)?;
         let top = self.saved.paths.get("").map(|top| format!("{top}/"));
         Ok(path.filter(|path| top.is_some_and(|top| path.starts_with(&top))))
     }
@@ -380,6 +395,16 @@ impl Cgroup {
             _ => Err(error),
         }
     }
+}
+
+/// The directory of the v2 cgroup that a process is in now; None where v2 isn't mounted.
+fn unified_path_of(pid: i32) -> Result<Option<String>, Error> {
+    let mountinfo = "/proc/self/mountinfo";
+    let mounts = read_path(mountinfo).map_err(|errno| Error::io("read", mountinfo, errno))?;
+    let file = format!("/proc/{pid}/cgroup");
+    let text = read_path(&file).map_err(|errno| Error::io("read", file, errno))?;
+    let unified = Layout::parse(&mounts, &text, "", false).unified;
+    Ok(unified.map(|unified| format!("{}{}", unified.mount, unified.own_below_mount())))
 }
 
 /// v1's "no limit" is the largest multiple of the page size below 2^63.
