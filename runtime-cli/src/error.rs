@@ -43,6 +43,12 @@ impl Failure {
         self
     }
 
+    /// A system call that failed, by the errno's name.
+    pub fn system(what: &str, errno: rustix::io::Errno) -> Failure {
+        let errno = tare_runtime::Errno::new(errno.raw_os_error());
+        Failure::new(format!("{what}: {errno}"))
+    }
+
     /// A file that can't be used; ENOENT is never worded like a missing program.
     pub fn file(what: &str, path: &str, error: &std::io::Error) -> Failure {
         Failure::new(match error.kind() {

@@ -35,7 +35,7 @@ impl Foreground<'_> {
         if let Some(master) = &self.console {
             hand_on_size(master.as_fd());
             rustix::io::ioctl_fionbio(master, true)
-                .map_err(|errno| Failure::new(format!("terminal: {errno}")))?;
+                .map_err(|errno| Failure::system("terminal", errno))?;
         }
         let (mut inward, mut outward) = (Channel::default(), Channel::default());
         let mut ended = false;
@@ -79,7 +79,7 @@ impl Foreground<'_> {
         }
         match poll(&mut fds, None) {
             Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(Failure::new(format!("poll: {errno}"))),
+            Err(errno) => return Err(Failure::system("poll", errno)),
         }
         let ready: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
         drop(fds);

@@ -36,7 +36,7 @@ fn watch(container: &Container, interval: Duration) -> Result<u8, Failure> {
         };
         match poll(&mut fds, Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(Failure::new(format!("poll: {errno}"))),
+            Err(errno) => return Err(Failure::system("poll", errno)),
         }
         let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
         drop(fds);

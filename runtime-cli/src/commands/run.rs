@@ -27,7 +27,7 @@ pub fn run(context: &Context<'_>, matches: &Matches) -> Result<u8, Failure> {
     if reap {
         let own = rustix::process::getpid();
         rustix::process::set_child_subreaper(Some(own))
-            .map_err(|errno| Failure::new(format!("become the subreaper: {errno}")))?;
+            .map_err(|errno| Failure::system("become the subreaper", errno))?;
     }
     let (mut container, proxy) = make(context, matches, options)?;
     context.warn(container.warnings());

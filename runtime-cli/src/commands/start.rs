@@ -41,7 +41,7 @@ pub fn wait_ready(container: &Container, proxy: &NotifyProxy) -> Result<(), Fail
         ];
         match poll(&mut fds, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(Failure::new(format!("poll: {errno}"))),
+            Err(errno) => return Err(Failure::system("poll", errno)),
         }
         let ended = !fds[1].revents().is_empty();
         if proxy.forward(pid)? || ended {
