@@ -48,7 +48,9 @@ mod tests {
         let hold = std::sync::Arc::new(std::sync::Barrier::new(2));
         let held = hold.clone();
         let builder = std::thread::Builder::new().name("waits-for-us".to_owned());
-        let thread = builder.spawn(move || held.wait()).unwrap();
+        // A thread gives itself its name: it has it once it has been met.
+        let thread = builder.spawn(move || (held.wait(), held.wait()).1).unwrap();
+        hold.wait();
         let text = super::describe(std::process::id() as i32);
         hold.wait();
         thread.join().unwrap();
