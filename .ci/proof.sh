@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every suite in its full form, as root; the gate runs a part of each. About 20 minutes on two cores; `make vm` is apart.
+# Every suite in its full form, as root; the gate runs a part of each. 10 to 20 minutes on two cores; `make vm` is apart.
 # The last line sums the tests. A suite that fails lets the others run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
