@@ -12,10 +12,10 @@ ARGS ?=
 TARGET ?= spec
 SECONDS ?= 60
 
-.PHONY: help build demo test install uninstall bench bench-ab conformance runtime-tools rootless cve vm fmt tidy goldens trace dist deny many faults fuzz fuzz-mutants miri privilege
+.PHONY: help build demo test install uninstall bench bench-ab bench-v2 conformance runtime-tools rootless cve vm fmt tidy goldens trace dist deny many faults fuzz fuzz-mutants miri privilege
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## the release binary, target/release/trun
 	@.ci/build.sh
@@ -34,6 +34,9 @@ uninstall: ## what install put there
 
 bench: ## every figure against runc, crun and bare calls; N=rounds ARGS="--only SECTION" (benches/README.md)
 	@N='$(N)' benches/bench.sh $(ARGS)
+
+bench-v2: ## the bench on cgroup v2 in qemu, ratios only; N=rounds ARGS="--only SECTION"
+	@N='$(N)' benches/bench-v2.sh $(ARGS)
 
 bench-ab: ## this tree against the revision BASE, paired; N=rounds
 	@N='$(N)' BASE='$(BASE)' benches/bench-ab.sh $(ARGS)

@@ -10,12 +10,14 @@
  * FLAGS, any of these letters:
  *   c no cgroups         n no net namespace    i no ipc namespace, no mqueue   p no pid namespace   u cgroup namespace too
  *   f few hierarchies    m no masked paths     s no seccomp                    x no mounts, chroot only
+ *   v cgroup v2 instead of v1, with a device program that allows all
  *   k attach through v1 `tasks` instead of cgroup.procs: skips the global threadgroup lock and its RCU wait
  *   t print what each step took, in microseconds
- *   b print the largest number of bytes that were billed to its v1 memory cgroup
+ *   b print the largest number of bytes that were billed to its memory cgroup
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -94,6 +96,39 @@ static void inherit_cpuset(void)
 	}
 }
 
+/* v2 has no device files: a program decides. This one is the shortest there is. */
+static void allow_devices(const char *path)
+{
+	static const struct bpf_insn allow[] = { { .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 1 },
+		{ .code = BPF_JMP | BPF_EXIT } };
+	union bpf_attr load = { .prog_type = BPF_PROG_TYPE_CGROUP_DEVICE, .insns = (unsigned long)allow,
+		.insn_cnt = COUNT(allow), .license = (unsigned long)"Apache-2.0" };
+	int program = syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof load);
+	check(program, "bpf load");
+	int group = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	union bpf_attr to = { .target_fd = group, .attach_bpf_fd = program, .attach_type = BPF_CGROUP_DEVICE,
+		.attach_flags = BPF_F_ALLOW_MULTI };
+	check(syscall(SYS_bpf, BPF_PROG_ATTACH, &to, sizeof to), "bpf attach");
+	close(group);
+	close(program);
+}
+
+static void make_unified_cgroup(void)
+{
+	char path[256];
+	snprintf(path, sizeof path, "/sys/fs/cgroup/%s", name);
+	check(mkdir(path, 0755), path);
+	step("host: mkdir cgroup");
+	put(".", "memory.max", "268435456");
+	put(".", "pids.max", "100");
+	put(".", "cpu.max", "100000 100000");
+	step("host: write limits");
+	allow_devices(path);
+	step("host: device program");
+	strcat(path, "/cgroup.procs");
+	attach[attached++] = open(path, O_WRONLY | O_CLOEXEC);
+}
+
 static void make_cgroups(void)
 {
 	static const char *const devices[] = { "c 1:5 rwm", "c 1:3 rwm", "c 1:9 rwm", "c 1:8 rwm", "c 5:0 rwm", "c 5:1 rwm",
@@ -123,7 +158,8 @@ static void make_cgroups(void)
 static void print_billed(void)
 {
 	char path[256], value[64];
-	snprintf(path, sizeof path, "/sys/fs/cgroup/memory/%s/memory.max_usage_in_bytes", name);
+	const char *where = flags['v'] ? "/sys/fs/cgroup/%s/memory.peak" : "/sys/fs/cgroup/memory/%s/memory.max_usage_in_bytes";
+	snprintf(path, sizeof path, where, name);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t length = read(fd, value, sizeof value);
 	check(length, path);
@@ -135,10 +171,15 @@ static void remove_cgroups(void)
 {
 	for (int i = 0; i < attached; i++)
 		close(attach[i]);
-	for (int i = 0; i < COUNT(controllers); i++) {
+	for (int i = 0; i < COUNT(controllers) && !flags['v']; i++) {
 		char path[256];
 		snprintf(path, sizeof path, "/sys/fs/cgroup/%s/%s", controllers[i], name);
 		rmdir(path);
+	}
+	if (flags['v']) {
+		char path[256];
+		snprintf(path, sizeof path, "/sys/fs/cgroup/%s", name);
+		check(rmdir(path), path);
 	}
 	step("host: rmdir cgroups");
 }
@@ -286,7 +327,9 @@ int main(int argc, char **argv)
 		flags[*letter & 127] = 1;
 	step(NULL);
 	read_filter(argv[2]);
-	if (!flags['c'])
+	if (flags['v'])
+		make_unified_cgroup();
+	else if (!flags['c'])
 		make_cgroups();
 	int namespaces = CLONE_NEWNS | CLONE_NEWUTS;
 	namespaces |= flags['p'] ? 0 : CLONE_NEWPID;

@@ -49,9 +49,14 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# barerun knows v1 cgroups only: where there are none it goes without (flag c).
-flags=k
-[ -d /sys/fs/cgroup/memory ] || flags=c
+# barerun on cgroup v1, on v2 alone, or without any.
+if [ -d /sys/fs/cgroup/memory ]; then
+  flags=k
+elif [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+  flags=v
+else
+  flags=c
+fi
 
 benches/rt.sh "$tools/tare-benches" --work "$work" --results "$results" --tools "$tools" --bundle "$bundle" \
   --docker-spec benches/docker-spec.json --busybox /bin/busybox --barerun-flags "$flags" \

@@ -45,6 +45,7 @@ fn run(options: &Options) -> ExitCode {
         .iter()
         .filter(|scenario| scenario.name.contains(&options.filter))
         .filter(|scenario| !options.gate || scenario.gate.is_some())
+        .filter(|scenario| !scenario.on_demand() || scenario.name == options.filter)
         .collect();
     if chosen.is_empty() {
         eprintln!(

@@ -69,6 +69,13 @@ const SELINUX: Userland = Userland {
     ],
 };
 
+/// The rivals of the bench, as this release has them.
+const BENCH: Userland = Userland {
+    name: "trixie-bench",
+    release: Release::Trixie,
+    packages: &["busybox-static", "crun", "iproute2", "libseccomp2", "runc"],
+};
+
 /// The newest release whose systemd still boots with cgroup v1.
 const BOOKWORM: Userland = Userland {
     name: "bookworm",
@@ -213,7 +220,27 @@ pub const ALL: &[Scenario] = &[
         gate: None,
         limit: 2400,
     },
+    Scenario {
+        name: "bench",
+        shows: "Linux 6.12, cgroup v2 alone, no systemd: the bench (benches/bench-v2.sh)",
+        kernel: Release::Trixie,
+        userland: BENCH,
+        systemd: false,
+        command_line: "",
+        suites: &["bench"],
+        part: None,
+        beyond_gate: &[],
+        gate: None,
+        limit: 1800,
+    },
 ];
+
+impl Scenario {
+    /// Whether it runs only when the filter is its name: `make vm` has not got its programs.
+    pub fn on_demand(&self) -> bool {
+        self.suites.contains(&"bench")
+    }
+}
 
 impl Scenario {
     /// What runs in one boot.
