@@ -61,12 +61,12 @@ for round in 1 2; do
   cp "$archive" "$work/archive-$round"
 done
 # What cmp says is the finding; its status says no more.
-verdict "the archive is the same each time" "$(cmp "$work/archive-1" "$work/archive-2" 2>&1 || true)"
+verdict "the archive is the same each time" "$(cmp "$work/archive-1" "$work/archive-2" 2>&1 || true)" # what differs is the verdict
 mkdir "$work/unpacked"
 tar -xpf "$archive" -C "$work/unpacked"
 verdict "the archive's rights" "$(rights "$work/unpacked")"
 # One that does not run prints nothing, which the verdict tells with its name.
-"$work"/unpacked/*/usr/local/bin/trun --version >"$work/log" || true
+"$work"/unpacked/*/usr/local/bin/trun --version >"$work/log" || true # what it printed is judged next
 verdict "the archive's trun runs" "$(grep -q '^spec: ' "$work/log" || echo "it printed: $(cat "$work/log")")"
 
 echo "$passed passed, $failed failed"

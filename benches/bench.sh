@@ -42,9 +42,9 @@ cleanup() {
   done
   runtime=$work/state/tare-runtime
   for id in "$runtime"/*/; do # made in-process; trun reads the same state
-    [ ! -d "$id" ] || "${runtimes[0]#*=}" --root "$runtime" delete --force "$(basename "$id")" || true
+    [ ! -d "$id" ] || "${runtimes[0]#*=}" --root "$runtime" delete --force "$(basename "$id")" || true # said on stderr
   done
-  [ ! -d "$work/state/libcontainer" ] || "$tools/compare" clean "$work/state/libcontainer" || true
+  [ ! -d "$work/state/libcontainer" ] || "$tools/compare" clean "$work/state/libcontainer" || true # said on stderr; the rest is still to be cleaned
   rm -rf "$work"
 }
 trap cleanup EXIT
