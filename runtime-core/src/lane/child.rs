@@ -4,6 +4,7 @@ use crate::control::{Received, is_ready, receive, release};
 use crate::error::Error;
 use crate::failure;
 use crate::plan::ir::Barrier;
+use crate::procfs;
 use crate::spawn::{How, spawn};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
@@ -133,7 +134,11 @@ impl Lane<'_> {
         let own = format!("/proc/{}/", self.pid());
         let gone = match error {
             Error::Missing { path, .. } => path.to_string_lossy().starts_with(&own),
-            Error::System { errno, .. } => *errno == tare_sys::Errno::ESRCH,
+            Error::System { errno, .. } if *errno == tare_sys::Errno::ESRCH => true,
+            // The files of a process without memory belong to root: to another caller they are shut, not missing.
+            Error::System { what, errno } if *errno == tare_sys::Errno::EACCES => {
+                what.contains(&own) && procfs::is_dying(self.pid()).unwrap_or(false)
+            }
             _ => false,
         };
         // A process that ends has lost its namespaces a moment before its end of the socket is closed.
