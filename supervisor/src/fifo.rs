@@ -1,0 +1,126 @@
+//! The two ends of a named pipe that another program reads or writes, and may close and open again meanwhile.
+//!
+//! open(2) of a fifo waits for the other end; these don't, and neither does what is written get lost nor its writer killed by
+//! SIGPIPE while nobody reads.
+use rustix::fs::{Mode, OFlags, open};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+
+/// A fifo to write to.
+#[derive(Debug)]
+pub struct Writer {
+    /// Holds the fifo open in both directions: readers may go and come.
+    keep: OwnedFd,
+}
+
+impl Writer {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// When it isn't there, is no fifo, or may not be opened.
+    pub fn open(path: &Path) -> io::Result<Writer> {
+        let keep = open(
+            path,
+            OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY,
+            Mode::empty(),
+        )?;
+        is_fifo(&keep, path)?;
+        Ok(Writer { keep })
+    }
+
+    /// An end for a process of the container, which blocks while the fifo is full.
+    ///
+    /// # Errors
+    /// When no fd is left.
+    pub fn end(&self) -> io::Result<OwnedFd> {
+        again(&self.keep, OFlags::WRONLY)
+    }
+
+    /// An end for a [`crate::Relay`].
+    ///
+    /// # Errors
+    /// When no fd is left.
+    pub fn relay_end(&self) -> io::Result<OwnedFd> {
+        again(&self.keep, OFlags::WRONLY | OFlags::NONBLOCK)
+    }
+}
+
+/// A fifo to read from.
+#[derive(Debug)]
+pub struct Reader;
+
+impl Reader {
+    /// Opens it for a [`crate::Relay`]: it ends when a writer has come and all have gone.
+    ///
+    /// # Errors
+    /// When it isn't there, is no fifo, or may not be opened.
+    pub fn open(path: &Path) -> io::Result<OwnedFd> {
+        let fd = open(
+            path,
+            OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY,
+            Mode::empty(),
+        )?;
+        is_fifo(&fd, path)?;
+        Ok(fd)
+    }
+}
+
+/// A second open file of the same fifo: its flags are its own.
+fn again(fd: &OwnedFd, flags: OFlags) -> io::Result<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    Ok(open(path, flags | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+fn is_fifo(fd: &OwnedFd, path: &Path) -> io::Result<()> {
+    let mode = rustix::fs::fstat(fd)?.st_mode;
+    if rustix::fs::FileType::from_raw_mode(mode) == rustix::fs::FileType::Fifo {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        format!("{} is no fifo", path.display()),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::mkfifoat;
+    use std::fs::File;
+    use std::io::{Read, Write};
+
+    fn fifo(name: &str) -> std::path::PathBuf {
+        let path = std::env::temp_dir().join(format!("tare-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        mkfifoat(rustix::fs::CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_reader_that_comes_late_or_again_gets_what_was_written() {
+        let path = fifo("late");
+        let writer = Writer::open(&path).unwrap();
+        let mut end = File::from(writer.end().unwrap());
+        end.write_all(b"one").unwrap();
+        let mut reader = File::open(&path).unwrap();
+        let mut bytes = [0; 3];
+        reader.read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"one");
+        drop(reader);
+        end.write_all(b"two").unwrap();
+        let mut reader = File::open(&path).unwrap();
+        reader.read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"two");
+        drop((end, writer));
+        assert_eq!(reader.read(&mut bytes).unwrap(), 0);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_fifo_is_refused() {
+        let error = Writer::open(Path::new("/dev/null")).unwrap_err();
+        assert!(error.to_string().contains("no fifo"), "{error}");
+        assert!(Reader::open(Path::new("/dev/null")).is_err());
+    }
+}
