@@ -1,7 +1,7 @@
 //! `create` and `run`: the bundle is read, the plan made and proved, the id claimed, the lanes run, the record written.
 use crate::container::Container;
 use crate::error::Error;
-use crate::lane::{self, Lane, Surroundings};
+use crate::lane::{self, Keep, Lane, Surroundings};
 use crate::plan::facts::{HostFacts, PlanOptions, Verb};
 use crate::plan::ir::{ChildOp, HostOp, Namespaces, Plan};
 use crate::state::{Record, RecordConfig, RecordTare, TailStep};
@@ -237,10 +237,15 @@ impl Prepared {
             join: None,
         };
         let mut written = None;
-        let outcome = lane::run(&self.plan, &around, &mut |lane| {
-            let record = self.record(lane)?;
-            dir.write(&record)?;
-            written = Some(record);
+        let outcome = lane::run(&self.plan, &around, &mut |lane, step| {
+            match step {
+                Keep::Draft => {
+                    let record = self.record(lane)?;
+                    dir.draft(&record)?;
+                    written = Some(record);
+                }
+                Keep::Put => dir.put_draft()?,
+            }
             Ok(())
         })?;
         let record = written

@@ -49,8 +49,17 @@ pub(crate) struct JoinCgroup<'a> {
     pub(crate) init_start: u64,
 }
 
-/// Writes the record at `WriteState`: told the pid and what the lane has made so far.
-pub(crate) type Record<'a> = dyn FnMut(&mut Lane<'_>) -> Result<(), Error> + 'a;
+/// Keeps the record, in two steps: told the pid and what the lane has made so far.
+pub(crate) type Record<'a> = dyn FnMut(&mut Lane<'_>, Keep) -> Result<(), Error> + 'a;
+
+/// A step of keeping the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// `DraftState`.
+    Draft,
+    /// `WriteState`.
+    Put,
+}
 
 /// A plan being run.
 pub(crate) struct Lane<'a> {
@@ -320,7 +329,8 @@ impl Lane<'_> {
             },
             HostOp::PassListener { path, metadata } => self.pass_listener(path, metadata),
             HostOp::RunHooks { kind, hooks } => self.run_hooks(kind, hooks),
-            HostOp::WriteState => record(self),
+            HostOp::DraftState => record(self, Keep::Draft),
+            HostOp::WriteState => record(self, Keep::Put),
             HostOp::WritePidFile => self.write_pid_file(pid),
         }
     }

@@ -159,8 +159,19 @@ impl StateDir {
 
     /// Writes the record: a reader sees the old one or the new one, whole.
     pub(crate) fn write(&self, record: &Record) -> Result<(), Error> {
+        self.draft(record)?;
+        self.put_draft()
+    }
+
+    /// Writes the record where nobody looks for it.
+    pub(crate) fn draft(&self, record: &Record) -> Result<(), Error> {
         let bytes = serde_json::to_vec(record).map_err(|error| self.corrupt(error.to_string()))?;
-        self.write_file(STATE_FILE, &bytes)
+        self.write_aside(STATE_FILE, &bytes).map(drop)
+    }
+
+    /// Puts the record that was drafted in its place.
+    pub(crate) fn put_draft(&self) -> Result<(), Error> {
+        self.put(&temporary(STATE_FILE), STATE_FILE)
     }
 
     /// The configuration that `create` kept.
@@ -281,7 +292,13 @@ impl StateDir {
     }
 
     fn write_file(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
-        let temporary = format!(".{name}.{}", std::process::id());
+        let temporary = self.write_aside(name, bytes)?;
+        self.put(&temporary, name)
+    }
+
+    /// Writes a file beside its place. A leftover is `remove`'s, which takes it with the rest.
+    fn write_aside(&self, name: &str, bytes: &[u8]) -> Result<String, Error> {
+        let temporary = temporary(name);
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let fail = |error: &std::io::Error| Error::path("write", &self.path.join(name), error);
@@ -292,13 +309,19 @@ impl StateDir {
             Mode::from_raw_mode(0o600),
         )
         .map_err(|errno| fail(&errno.into()))?;
-        let written = File::from(fd).write_all(bytes).and_then(|()| {
-            rustix::fs::renameat(&self.fd, temporary.as_str(), &self.fd, name).map_err(Into::into)
-        });
-        written.map_err(|error| {
-            // Nothing to do about a leftover: `remove` takes it with the rest.
-            let _ = rustix::fs::unlinkat(&self.fd, temporary.as_str(), AtFlags::empty());
-            fail(&error)
+        match File::from(fd).write_all(bytes) {
+            Ok(()) => Ok(temporary),
+            Err(error) => {
+                let _ = rustix::fs::unlinkat(&self.fd, temporary.as_str(), AtFlags::empty());
+                Err(fail(&error))
+            }
+        }
+    }
+
+    fn put(&self, temporary: &str, name: &str) -> Result<(), Error> {
+        rustix::fs::renameat(&self.fd, temporary, &self.fd, name).map_err(|errno| {
+            let _ = rustix::fs::unlinkat(&self.fd, temporary, AtFlags::empty());
+            Error::path("write", &self.path.join(name), errno)
         })
     }
 
@@ -309,6 +332,10 @@ impl StateDir {
             why,
         }
     }
+}
+
+fn temporary(name: &str) -> String {
+    format!(".{name}.{}", std::process::id())
 }
 
 /// The record of the container `id`, or why these bytes are none.

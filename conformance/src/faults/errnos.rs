@@ -104,7 +104,7 @@ const CHILD_RIGHTS: [(&str, &[&str]); 8] = [
     ("personality ", &["EINVAL"]),
 ];
 
-const HOST: [(&str, &[&str]); 26] = [
+const HOST: [(&str, &[&str]); 27] = [
     ("cgroup make", &["ENOSPC", "EROFS", "ENOMEM", "EACCES"]),
     ("cgroup write", &["EINVAL", "EBUSY", "EACCES"]),
     ("cgroup devices", &["EPERM", "EINVAL"]),
@@ -120,6 +120,7 @@ const HOST: [(&str, &[&str]); 26] = [
     ("spawn", &["EAGAIN", "ENOMEM", "EMFILE", "EPERM"]),
     ("write state files", &["ENOSPC", "ENOMEM"]),
     ("write maps", &["EPERM", "EINVAL"]),
+    ("draft state", &["ENOSPC", "EDQUOT", "EIO"]),
     ("write state", &["ENOSPC", "EDQUOT", "EIO"]),
     ("write pid file", &["ENOSPC", "EROFS", "EDQUOT"]),
     ("set oom score", &["EACCES", "EINVAL"]),

@@ -79,7 +79,7 @@ impl Container {
                 init_start: record.init_process_start,
             }),
         };
-        let outcome = lane::run(&plan, &around, &mut |_| Ok(()))
+        let outcome = lane::run(&plan, &around, &mut |_, _| Ok(()))
             .map_err(|error| in_words(error, || self.status_now(&record)))?;
         let pid = rustix::process::Pid::from_raw(outcome.pid).ok_or(Error::NotRunning {
             status: Status::Stopped,

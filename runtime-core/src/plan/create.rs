@@ -204,7 +204,6 @@ impl<'a> Create<'a> {
         self.spawn(builder_ref);
         self.enter(&handed, builder_ref);
         self.host_places(builder_ref);
-        builder_ref.barrier(Barrier::Placed);
         self.inside(&handed, &decided, &context, builder_ref)?;
         builder.finish()
     }

@@ -1,4 +1,4 @@
-//! The child of `create` and `run` from its cgroups to its program, and what the host does meanwhile.
+//! The child of `create` and `run` from its namespaces to its program, and what the host does meanwhile.
 use super::builder::Builder;
 use super::capabilities::NET_ADMIN;
 use super::create::{Create, Handed};
@@ -9,7 +9,7 @@ use super::{devices, hooks, mounts, rootfs, security};
 use crate::config::{At, ConfigError};
 
 impl Create<'_> {
-    /// The child from its cgroups to its program, and the host to its records.
+    /// The child from its namespaces to its program, and the host to its records.
     pub(super) fn inside(
         &self,
         handed: &Handed,
@@ -26,7 +26,14 @@ impl Create<'_> {
         builder.child(ChildOp::OpenProc(proc), "");
         builder.child(ChildOp::OpenNull(null), "");
         rootfs::begin(&self.root, root, handed.root_tree, builder);
-        mounts::emit(decided, context, root, builder);
+        // As far as they need no cgroup: the host makes them meanwhile.
+        let (before, after) = decided.split_at(mounts::placed_before(decided));
+        mounts::emit(before, context, root, builder);
+        builder.barrier(Barrier::Placed);
+        if self.namespaces.new.has(Namespaces::CGROUP) {
+            builder.child(ChildOp::Unshare(Namespaces::CGROUP), "linux.namespaces");
+        }
+        mounts::emit(after, context, root, builder);
         self.notify(root, builder);
         self.dev(decided, context, root, builder);
         let slave = self.console(root, builder);
@@ -101,9 +108,6 @@ impl Create<'_> {
             } else {
                 builder.skip("loopback", "stays down: the caller lacks CAP_NET_ADMIN");
             }
-        }
-        if new.has(Namespaces::CGROUP) {
-            builder.child(ChildOp::Unshare(Namespaces::CGROUP), "linux.namespaces");
         }
         if !self.spec.hostname.is_empty() {
             builder.child(ChildOp::Hostname(self.spec.hostname.clone()), "hostname");
@@ -237,6 +241,8 @@ impl Create<'_> {
     }
 
     fn end(&self, handed: &Handed, builder: &mut Builder) {
+        // The child is at work meanwhile: after the barrier it waits for each of the host's steps.
+        builder.host(HostOp::DraftState, "");
         builder.barrier(Barrier::Created);
         process::host_limits(&self.process, self.place, builder);
         if self.options.pidfd_socket {

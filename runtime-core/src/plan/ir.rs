@@ -371,6 +371,8 @@ pub enum HostOp {
         /// In order.
         hooks: Vec<tare_oci::Hook>,
     },
+    /// The record beside its place, while the child is still at work.
+    DraftState,
     /// state.json by rename.
     WriteState,
     /// The pid file by rename.

@@ -272,6 +272,12 @@ pub(crate) fn prepare(
     Ok(())
 }
 
+/// The first mount at which the child must be in its cgroups: it shows them, or takes memory that is the container's to pay.
+pub(crate) fn placed_before(mounts: &[Decided<'_>]) -> usize {
+    let needs = |mount: &Decided<'_>| mount.method == Method::Cgroup || mount.options.copy_up;
+    mounts.iter().position(needs).unwrap_or(mounts.len())
+}
+
 /// The child's part, in the order of the config.
 pub(crate) fn emit(
     mounts: &[Decided<'_>],

@@ -124,6 +124,7 @@ pub(super) fn write(op: &HostOp, names: &Names<'_>, out: &mut String) {
             let paths: Vec<String> = hooks.iter().map(|hook| word(&hook.path)).collect();
             write!(out, "run {kind} hooks {}", paths.join(" "))
         }
+        HostOp::DraftState => write!(out, "draft state"),
         HostOp::WriteState => write!(out, "write state"),
         HostOp::WritePidFile => write!(out, "write pid file"),
     };
