@@ -31,6 +31,12 @@ fi
 
 tools=$(benches/tools.sh)
 work=$(mktemp -d "${TMPDIR:-/tmp}/tare-bench.XXXXXX")
+# Where runtimes keep their state, /run, is a tmpfs wherever systemd boots.
+state=
+if [ "$(stat -f -c %T /dev/shm)" = tmpfs ]; then
+  state=$(mktemp -d /dev/shm/tare-bench.XXXXXX)
+  ln -s "$state" "$work/state"
+fi
 cleanup() {
   # A run cut short may leave a container; each runtime knows its own.
   local runtime name path id
@@ -45,7 +51,7 @@ cleanup() {
     [ ! -d "$id" ] || "${runtimes[0]#*=}" --root "$runtime" delete --force "$(basename "$id")" || true # said on stderr
   done
   [ ! -d "$work/state/libcontainer" ] || "$tools/compare" clean "$work/state/libcontainer" || true # said on stderr; the rest is still to be cleaned
-  rm -rf "$work"
+  rm -rf "$work" ${state:+"$state"}
 }
 trap cleanup EXIT
 

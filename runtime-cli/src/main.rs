@@ -29,7 +29,7 @@ use std::process::ExitCode;
 
 #[cfg(target_env = "musl")]
 #[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+static ALLOCATOR: tare_sys::heap::Heap = tare_sys::heap::Heap::new();
 
 fn main() -> ExitCode {
     #[cfg(feature = "proof")]

@@ -2,8 +2,11 @@
 use crate::error::Failure;
 use std::collections::BTreeSet;
 
-/// Arms the fault of `TARE_FAULT`.
+/// Arms the fault of `TARE_FAULT`, and keeps times in the file `TARE_TIMES`.
 pub fn arm() -> Result<(), Failure> {
+    if let Some(file) = std::env::var_os("TARE_TIMES") {
+        tare_runtime::keep_times(file.into());
+    }
     match std::env::var("TARE_FAULT") {
         Ok(text) => {
             tare_runtime::fault::arm(text.parse().map_err(Failure::new)?);

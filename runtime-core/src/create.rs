@@ -3,7 +3,7 @@ use crate::container::Container;
 use crate::error::Error;
 use crate::lane::{self, Keep, Lane, Surroundings};
 use crate::plan::facts::{HostFacts, PlanOptions, Verb};
-use crate::plan::ir::{ChildOp, HostOp, Namespaces, Plan};
+use crate::plan::ir::{ChildOp, Namespaces, Plan};
 use crate::state::{Record, RecordConfig, RecordTare, TailStep};
 use crate::store::StateRoot;
 use crate::{CreateOptions, Runtime, config, probe};
@@ -265,7 +265,7 @@ impl Prepared {
     }
 
     fn record(&self, lane: &mut Lane<'_>) -> Result<Record, Error> {
-        let linux = self.spec.linux.clone().unwrap_or_default();
+        let linux = self.spec.linux.as_ref();
         let hooks = self.spec.hooks.clone().unwrap_or_default();
         let bundle = self.options.bundle.to_string_lossy().into_owned();
         let mut labels: Vec<String> = self
@@ -282,10 +282,8 @@ impl Prepared {
             .map(|root| root.path.as_str())
             .unwrap_or_default();
         let pid = lane.pid();
-        let new_pid = linux
-            .namespaces
-            .iter()
-            .any(|namespace| namespace.kind == "pid");
+        let mut namespaces = linux.iter().flat_map(|linux| &linux.namespaces);
+        let new_pid = namespaces.any(|namespace| namespace.kind == "pid");
         let rdt = lane.rdt.as_ref();
         let mut record = Record {
             id: self.options.id.clone(),
@@ -302,7 +300,7 @@ impl Prepared {
                     .to_owned(),
                 version: self.spec.oci_version.clone(),
                 labels,
-                resources: linux.resources,
+                resources: linux.and_then(|linux| linux.resources.clone()),
             },
             rootless: self.options.rootless,
             namespace_paths: namespace_paths(pid),
@@ -359,20 +357,6 @@ impl Lane<'_> {
             })
             .collect()
     }
-
-    /// The cgroup steps as a decision, for the executor that ran them.
-    pub(crate) fn decision(&self) -> tare_cgroup::Decision {
-        let plan = self.plan();
-        let steps = plan.host.iter().filter_map(|step| match &step.op {
-            HostOp::Cgroup(step) => Some(step.clone()),
-            _ => None,
-        });
-        tare_cgroup::Decision {
-            prepare: steps.collect(),
-            paths: plan.cgroup_paths.clone(),
-            ..Default::default()
-        }
-    }
 }
 
 fn read_config(file: &Path) -> Result<Vec<u8>, Error> {
@@ -385,7 +369,8 @@ fn read_config(file: &Path) -> Result<Vec<u8>, Error> {
         },
     };
     let opened = std::fs::File::open(file).map_err(|error| fail(&error))?;
-    let mut text = Vec::new();
+    // Most are smaller: two reads do.
+    let mut text = Vec::with_capacity(32 << 10);
     // One byte more than is allowed, so that `load` can tell; a FIFO or /dev/zero ends there too.
     opened
         .take(config::MAX_BYTES as u64 + 1)

@@ -34,8 +34,16 @@ fn make() -> Result<OwnedFd, Error> {
     if crate::weaken::lacks("seals") {
         return Ok(file.into());
     }
-    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
-    rustix::fs::fcntl_add_seals(&file, seals)
-        .map_err(|errno| Error::system("seal the memfd of the first process", errno))?;
+    // F_SEAL_WRITE waits until each processor has let go of the pages just written. F_SEAL_FUTURE_WRITE forbids the same but what
+    // is mapped for writing already, and nothing is: nobody else has had this fd.
+    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW;
+    let sealed = match rustix::fs::fcntl_add_seals(&file, seals | SealFlags::FUTURE_WRITE) {
+        // Before Linux 5.1.
+        Err(rustix::io::Errno::INVAL) => {
+            rustix::fs::fcntl_add_seals(&file, seals | SealFlags::WRITE)
+        }
+        other => other,
+    };
+    sealed.map_err(|errno| Error::system("seal the memfd of the first process", errno))?;
     Ok(file.into())
 }

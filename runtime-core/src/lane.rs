@@ -144,6 +144,8 @@ pub(crate) fn run<'a>(
         hooks_met: false,
         start: 0,
     };
+    #[cfg(feature = "proof")]
+    let mut clock = crate::times::Clock::new();
     for (index, step) in plan.host.iter().enumerate() {
         #[cfg(not(feature = "proof"))]
         let done = lane.step(step, record);
@@ -151,6 +153,8 @@ pub(crate) fn run<'a>(
         let done = crate::fault::host(index, false).and_then(|()| lane.step(step, record));
         #[cfg(feature = "proof")]
         let done = done.and_then(|()| crate::fault::host(index, true));
+        #[cfg(feature = "proof")]
+        clock.lap();
         if let Err(error) = done {
             let own = match &step.op {
                 // What is met there is the child's reason already.
@@ -166,6 +170,8 @@ pub(crate) fn run<'a>(
     ) {
         lane.await_program()?;
     }
+    #[cfg(feature = "proof")]
+    clock.write(&lane);
     lane.finish()
 }
 
@@ -181,9 +187,21 @@ impl Lane<'_> {
 
     /// The cgroups are the container's from here on; should the lane fail all the same they are removed again.
     pub(crate) fn keep_cgroup(&mut self, manager: &crate::CgroupManager) -> &tare_cgroup::Saved {
-        let decision = self.decision();
-        let cgroup = std::mem::take(&mut self.executor).commit(&decision, manager.clone());
+        let steps = self.plan.host.iter().filter_map(|step| match &step.op {
+            HostOp::Cgroup(step) => Some(step),
+            _ => None,
+        });
+        let cgroup = std::mem::take(&mut self.executor).commit_steps(
+            steps,
+            &self.plan.cgroup_paths,
+            manager.clone(),
+        );
         self.cgroup.insert(cgroup).saved()
+    }
+
+    #[cfg(feature = "proof")]
+    pub(crate) fn progress(&self) -> Option<&tare_sys::mem::Progress> {
+        self.child.as_ref().map(|child| child.area.progress())
     }
 
     #[cfg(feature = "proof")]

@@ -70,6 +70,8 @@ mod stage_tests;
 mod state;
 mod store;
 mod time;
+#[cfg(feature = "proof")]
+mod times;
 mod wait;
 #[cfg(feature = "proof")]
 mod weaken;
@@ -87,6 +89,8 @@ pub use state::{ContainerState, Record, RecordConfig, RecordTare, Status, TailSt
 pub use store::check_id;
 pub use tare_cgroup::{Manager as CgroupManager, OomEvent, OomWatch, Stats};
 pub use time::rfc3339;
+#[cfg(feature = "proof")]
+pub use times::keep_times;
 pub use wait::ExitStatus;
 #[cfg(feature = "proof")]
 pub use weaken::{lacks, weaken};

@@ -70,29 +70,33 @@ impl Executor {
     }
 
     /// Keeps what was made and hands it over.
-    pub fn commit(mut self, decision: &crate::Decision, manager: crate::Manager) -> Cgroup {
+    pub fn commit(self, decision: &crate::Decision, manager: crate::Manager) -> Cgroup {
+        let steps = decision.prepare.iter().chain(&decision.place);
+        self.commit_steps(steps, &decision.paths, manager)
+    }
+
+    /// The same, for a caller who keeps the steps and the paths of its decision elsewhere.
+    pub fn commit_steps<'a>(
+        mut self,
+        steps: impl Iterator<Item = &'a Step>,
+        expected: &BTreeMap<String, String>,
+        manager: crate::Manager,
+    ) -> Cgroup {
         self.committed = true;
+        let makes = steps.filter_map(|step| match step {
+            Step::Make(make) => Some((make.directory(), make.label.as_str())),
+            _ => None,
+        });
+        let labels: BTreeMap<String, &str> = makes.collect();
         let mut paths = BTreeMap::new();
-        for (controller, expected) in &decision.paths {
-            let label = self.label_of(decision, expected);
-            if let Some(hierarchy) = label.and_then(|label| self.open.get(label)) {
+        for (controller, directory) in expected {
+            let label = labels.get(directory);
+            if let Some(hierarchy) = label.and_then(|label| self.open.get(*label)) {
                 paths.insert(controller.clone(), hierarchy.directory.path().to_string());
             }
         }
         let scope = self.scope.take();
         Cgroup::open(Saved::new(paths, manager, scope.as_ref()))
-    }
-
-    /// Which step's label made the directory that the decision expected there.
-    fn label_of<'a>(&self, decision: &'a crate::Decision, expected: &str) -> Option<&'a str> {
-        decision
-            .prepare
-            .iter()
-            .chain(&decision.place)
-            .find_map(|step| match step {
-                Step::Make(make) if make.directory() == expected => Some(make.label.as_str()),
-                _ => None,
-            })
     }
 
     fn make(&mut self, make: &Make) -> Result<Option<Skip>, Error> {

@@ -50,7 +50,7 @@ impl Lane<'_> {
             stdio: self.around.stdio,
             first_fd: 3 + self.around.preserve_fds,
             handed,
-            timed: false,
+            timed: timed(),
         };
         let spawned = spawn(&self.lowered, &how)?;
         self.child = Some(spawned);
@@ -269,6 +269,14 @@ impl Lane<'_> {
             }
         }
     }
+}
+
+fn timed() -> bool {
+    #[cfg(feature = "proof")]
+    let wanted = crate::times::wanted();
+    #[cfg(not(feature = "proof"))]
+    let wanted = false;
+    wanted
 }
 
 fn end(pidfd: &OwnedFd) {

@@ -34,28 +34,6 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     a_panic_path_is_left_in_stage_init()
 }
 
-/// memcpy(3).
-///
-/// # Safety
-/// As memcpy(3).
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, n: usize) -> *mut u8 {
-    // SAFETY: the caller's ranges are valid and apart.
-    unsafe { bytes::copy_up(to, from, n) };
-    to
-}
-
-/// memmove(3).
-///
-/// # Safety
-/// As memmove(3).
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, n: usize) -> *mut u8 {
-    // SAFETY: the same contract.
-    unsafe { bytes::copy(to, from, n) };
-    to
-}
-
 /// memset(3).
 ///
 /// # Safety

@@ -21,14 +21,22 @@ extern crate std;
 
 pub mod arch;
 pub mod bpf;
-#[cfg(any(feature = "entry", test))]
+#[cfg(any(feature = "entry", feature = "copy", test))]
+#[cfg_attr(
+    not(feature = "entry"),
+    allow(dead_code, reason = "musl has the others")
+)]
 mod bytes;
 pub mod clone;
+#[cfg(any(feature = "entry", feature = "copy"))]
+pub mod copy;
 pub mod cred;
 #[cfg(feature = "entry")]
 pub mod entry;
 mod errno;
 pub mod fd;
+#[cfg(any(feature = "heap", test))]
+pub mod heap;
 pub mod mem;
 pub mod mount;
 pub mod ns;
