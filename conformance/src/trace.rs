@@ -266,6 +266,7 @@ fn host_mark(words: &[&str]) -> Option<Mark> {
         ["set", limit, ..] if limit.starts_with("RLIMIT_") => {
             none.need("prlimit64", &[limit, "{rlim_cur="])
         }
+        ["draft", "state"] => none.need("openat|open|openat2", &[".state.json"]),
         ["write", "state"] => none.need("renameat|renameat2|rename", &["state.json"]),
         ["write", "pid", "file"] => none.need("rename|renameat|renameat2", &[]),
         ["write", ..] => none,
