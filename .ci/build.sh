@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds target/release/trun, static: no dynamic linking at each start (about 1 ms), and the same file runs in any root.
+# Builds target/release/trun and containerd-shim-tare-v2, static: no dynamic linking at each start (about 1 ms), and the same file runs in any root.
 # With musl where the toolchain has it: glibc asks the processor some 25 questions at each start, and in a virtual machine each
 # of them is the hypervisor's to answer (0.5 ms together).
 # The flags need an explicit --target, else they would reach the proc macros too, which can't be static.
@@ -23,7 +23,9 @@ fi
 linker=CARGO_TARGET_$(tr a-z- A-Z_ <<<"$triple")_LINKER
 export "$linker=$PWD/.ci/cc-ordered"
 export CARGO_PROFILE_RELEASE_OPT_LEVEL=s
-RUSTFLAGS=$flags cargo build --quiet --release --target "$triple" -p trun "$@"
+RUSTFLAGS=$flags cargo build --quiet --release --target "$triple" -p trun -p tare-shim "$@"
 mkdir -p "$target/release"
-cp "$target/$triple/release/trun" "$target/release/.trun.new"
-mv "$target/release/.trun.new" "$target/release/trun"
+for program in trun containerd-shim-tare-v2; do
+  cp "$target/$triple/release/$program" "$target/release/.$program.new"
+  mv "$target/release/.$program.new" "$target/release/$program"
+done

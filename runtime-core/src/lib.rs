@@ -87,6 +87,8 @@ pub use signal::Signal;
 pub use signals::SignalReceiver;
 pub use state::{ContainerState, Record, RecordConfig, RecordTare, Status, TailStep};
 pub use store::check_id;
+/// What [`Stats`] is made of.
+pub use tare_cgroup::stats;
 pub use tare_cgroup::{Manager as CgroupManager, OomEvent, OomWatch, Stats};
 pub use time::rfc3339;
 #[cfg(feature = "proof")]

@@ -1,9 +1,9 @@
 //! A process that was put into a running container.
+use crate::Signal;
 use crate::error::Error;
 use crate::wait::{ExitStatus, wait_child};
-use crate::{Signal, Status};
 use rustix::process::Pid;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 /// A process started by `Container::exec`, a child of the calling process. Dropping it neither kills nor reaps it.
 #[derive(Debug)]
@@ -50,14 +50,7 @@ impl Process {
     /// # Errors
     /// [`Error::NotRunning`] when it has ended.
     pub fn kill(&self, signal: Signal) -> Result<(), Error> {
-        let fd = tare_sys::Fd::new(self.pidfd.as_raw_fd());
-        match tare_sys::signal::send(fd, signal.number().unsigned_abs()) {
-            Ok(()) => Ok(()),
-            Err(tare_sys::Errno::ESRCH) => Err(Error::NotRunning {
-                status: Status::Stopped,
-            }),
-            Err(errno) => Err(Error::system(format!("send {signal}"), errno)),
-        }
+        signal.send(&self.pidfd)
     }
 
     /// Waits until it ends and reaps it.

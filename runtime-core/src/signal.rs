@@ -1,6 +1,8 @@
-//! Signal names and numbers, pure.
+//! Signals: their names and numbers, and sending one.
+use crate::Status;
 use crate::error::Error;
 use std::fmt;
+use std::os::fd::{AsFd, AsRawFd};
 use std::str::FromStr;
 
 /// A signal that can be sent: 1 to 64, or 0, which only asks whether the process is there.
@@ -24,6 +26,21 @@ impl Signal {
     /// The kernel's number.
     pub fn number(self) -> i32 {
         self.0
+    }
+
+    /// Sends it to the process of a pidfd.
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`] when it has ended and been waited for.
+    pub fn send(self, process: impl AsFd) -> Result<(), Error> {
+        let process = tare_sys::Fd::new(process.as_fd().as_raw_fd());
+        match tare_sys::signal::send(process, self.0.unsigned_abs()) {
+            Ok(()) => Ok(()),
+            Err(tare_sys::Errno::ESRCH) => Err(Error::NotRunning {
+                status: Status::Stopped,
+            }),
+            Err(errno) => Err(Error::system(format!("send {self}"), errno)),
+        }
     }
 }
 

@@ -24,6 +24,15 @@ impl ExitStatus {
         }
     }
 
+    /// Waits until the process of this pidfd has ended, and reaps it.
+    ///
+    /// # Errors
+    /// When it isn't a child of this process, or somebody else in it has waited for it, and the kernel (before Linux 6.15) keeps
+    /// no status.
+    pub fn of(pidfd: BorrowedFd<'_>) -> Result<ExitStatus, Error> {
+        wait_child(pidfd)
+    }
+
     /// As a shell tells it: the status, or 128 plus the signal.
     pub fn code(self) -> i32 {
         match self {

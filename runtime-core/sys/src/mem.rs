@@ -115,6 +115,25 @@ impl Drop for Area {
 // SAFETY: the progress page is atomics, and the program part is reached through &mut self only.
 unsafe impl Send for Area {}
 
+/// Has the kernel forget which pages of this program's text and constants are mapped: what is used again is mapped again, from the
+/// page cache. For a long-lived process that has done something large and goes to sleep.
+///
+/// Errors: those of madvise(2); nothing is forgotten then.
+#[cfg(feature = "heap")]
+pub fn forget_text() -> Result<()> {
+    unsafe extern "C" {
+        /// The linker's names for the program's begin and the end of its text, between which nothing is ever written: what is
+        /// relocated comes after them.
+        static __executable_start: u8;
+        static etext: u8;
+    }
+    let start = (&raw const __executable_start) as usize;
+    let end = (&raw const etext) as usize & !(PAGE - 1);
+    let length = end.checked_sub(start).ok_or(Errno::EINVAL)?;
+    call!(__NR_madvise, start, length, raw::MADV_DONTNEED)?;
+    Ok(())
+}
+
 /// A null-terminated array of C strings in the program's own memory, as execve(2) takes.
 #[derive(Clone, Copy)]
 pub struct PointerTable<'a> {

@@ -1,0 +1,204 @@
+//! `start`: the server's socket is bound here and handed over, so that it is there before anybody is told of it.
+use crate::arguments::Arguments;
+use crate::bootstrap::{self, Request};
+use crate::failure::{Code, Failure};
+use crate::options::{self, Options, Source};
+use rustix::fs::{FlockOperation, Mode};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// containerd sends no more on standard input.
+const MOST_INPUT: u64 = 10 << 20;
+/// Leaves a server behind, or finds the one of the group, and prints its address; the bundle is the working directory.
+///
+/// # Errors
+/// For standard error, with nothing left behind.
+pub fn start(arguments: &Arguments) -> Result<(), Failure> {
+    let mut input = Vec::new();
+    std::io::stdin()
+        .take(MOST_INPUT)
+        .read_to_end(&mut input)
+        .map_err(|error| Failure::io("read standard input", &error))?;
+    let request = bootstrap::request(&input, arguments);
+    let config = std::fs::read("config.json")
+        .map_err(|error| Failure::io("read the bundle's config.json", &error))?;
+    let group = bootstrap::group(&config, &arguments.id)
+        .map_err(|error| Failure::new(Code::InvalidArgument, format!("config.json: {error}")))?;
+    let socket = bootstrap::socket(&request.sockets, arguments, &group);
+    let address = format!("unix://{}", socket.display());
+    if let Some(listener) = bind(&request.sockets, &socket)? {
+        let options = given(&request)?;
+        let served = serve(arguments, &request, &options, &socket, listener);
+        if let Err(failure) = served {
+            let _ = std::fs::remove_file(&socket);
+            return Err(failure);
+        }
+    }
+    // containerd before 2.0 reads it when it comes back, and `delete` does.
+    put("address", address.as_bytes())
+        .map_err(|error| Failure::io("write the bundle's address", &error))?;
+    let mut out = std::io::stdout();
+    out.write_all(&bootstrap::answer(request.dialect, &address))
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::io("print the address", &error))
+}
+
+/// Puts a file in place by rename.
+pub fn put(path: impl AsRef<Path>, bytes: &[u8]) -> std::io::Result<()> {
+    let path = path.as_ref();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));
+    std::fs::write(&temporary, bytes)
+        .and_then(|()| std::fs::rename(&temporary, path))
+        .inspect_err(|_| {
+            let _ = std::fs::remove_file(&temporary);
+        })
+}
+
+/// The options, from wherever they are.
+pub fn given(request: &Request) -> Result<Options, Failure> {
+    load(options::read(request.options.as_ref())?)
+}
+
+/// The options, read from their file where they are in one.
+///
+/// # Errors
+/// INVALID_ARGUMENT.
+pub fn load(source: Source) -> Result<Options, Failure> {
+    match source {
+        Source::Given(options) => Ok(*options),
+        Source::File(path) => {
+            let body = std::fs::read(&path).map_err(|error| {
+                let why = format!("the runtime's options in {path}: {error}");
+                Failure::new(Code::InvalidArgument, why)
+            })?;
+            options::parse(&body)
+        }
+    }
+}
+
+/// A listening socket, or `None` when a live server has it.
+fn bind(sockets: &Path, socket: &Path) -> Result<Option<UnixListener>, Failure> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(sockets)
+        .map_err(|error| Failure::io(format!("make {}", sockets.display()), &error))?;
+    // Of two callers who find a dead socket one must not remove what the other has just bound.
+    let lock = File::open(sockets)
+        .map_err(|error| Failure::io(format!("open {}", sockets.display()), &error))?;
+    rustix::fs::flock(&lock, FlockOperation::LockExclusive)
+        .map_err(|errno| Failure::io(format!("lock {}", sockets.display()), &errno.into()))?;
+    let fail = |error: std::io::Error| Failure::io(format!("bind {}", socket.display()), &error);
+    let old = rustix::process::umask(Mode::from_raw_mode(0o177));
+    let bound = match UnixListener::bind(socket) {
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            match UnixStream::connect(socket) {
+                Ok(_) => Ok(None),
+                Err(_) => std::fs::remove_file(socket)
+                    .and_then(|()| UnixListener::bind(socket))
+                    .map(Some),
+            }
+        }
+        bound => bound.map(Some),
+    };
+    rustix::process::umask(old);
+    bound.map_err(fail)
+}
+
+/// Starts the server. It gets its socket as standard input, and the fifo `log` of the bundle as its standard error.
+fn serve(
+    arguments: &Arguments,
+    request: &Request,
+    options: &Options,
+    socket: &Path,
+    listener: UnixListener,
+) -> Result<(), Failure> {
+    let fail = |what: &str, error: &std::io::Error| Failure::io(what, error);
+    let program = std::env::current_exe().map_err(|error| fail("find this program", &error))?;
+    let program = without_deleted(program);
+    let mut command = Command::new(&program);
+    command
+        .arg("-namespace")
+        .arg(&arguments.namespace)
+        .arg("-id")
+        .arg(&arguments.id)
+        .arg("-address")
+        .arg(&arguments.address)
+        .arg("-socket")
+        .arg(socket);
+    if arguments.debug {
+        command.arg("-debug");
+    }
+    if !request.events.is_empty() {
+        command.env("TTRPC_ADDRESS", &request.events);
+    }
+    command
+        .arg("serve")
+        .stdin(OwnedFd::from(listener))
+        .stdout(Stdio::null())
+        .stderr(log())
+        // The bundle may be removed while the server serves another one.
+        .current_dir("/")
+        // A signal to containerd's group is not for its containers.
+        .process_group(0);
+    let child = command
+        .spawn()
+        .map_err(|error| fail("start the server", &error))?;
+    place(child.id(), options);
+    Ok(())
+}
+
+/// The program may have been replaced since it was started.
+fn without_deleted(program: PathBuf) -> PathBuf {
+    match program
+        .to_str()
+        .and_then(|path| path.strip_suffix(" (deleted)"))
+    {
+        Some(path) => path.into(),
+        None => program,
+    }
+}
+
+/// containerd reads what the server has to say from a fifo in the bundle. Without one there is nobody to tell.
+fn log() -> Stdio {
+    use std::os::unix::fs::OpenOptionsExt;
+    // For reading too, so that the open waits for nobody and a reader that goes away breaks nothing.
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(flags)
+        .open("log")
+        .map_or_else(|_| Stdio::null(), Stdio::from)
+}
+
+/// Where the kernel is to look for memory first, and where the server's own is counted. Neither is worth a container that does
+/// not start.
+fn place(pid: u32, options: &Options) {
+    let own = std::fs::read_to_string("/proc/self/oom_score_adj").unwrap_or_default();
+    if let Ok(score) = own.trim().parse::<i32>() {
+        let _ = std::fs::write(
+            format!("/proc/{pid}/oom_score_adj"),
+            (score + 1).min(1000).to_string(),
+        );
+    }
+    if !options.shim_cgroup.is_empty() {
+        let inside = options.shim_cgroup.trim_start_matches('/');
+        let root = Path::new("/sys/fs/cgroup");
+        let mut homes: Vec<OsString> = vec![root.join(inside).into()];
+        for hierarchy in std::fs::read_dir(root).into_iter().flatten().flatten() {
+            homes.push(hierarchy.path().join(inside).into());
+        }
+        for home in homes {
+            let _ = std::fs::write(Path::new(&home).join("cgroup.procs"), pid.to_string());
+        }
+    }
+}

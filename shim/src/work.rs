@@ -1,0 +1,341 @@
+//! What blocks: the runtime's verbs, each on a thread of its own, with all that they need and nothing shared.
+use crate::failure::{Code, Failure};
+use crate::life::Which;
+use crate::options::Options;
+use crate::stats;
+use crate::stdio::{self, Made, Streams};
+use crate::{rootfs, start};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use tare_runtime::{
+    CgroupManager, Console, CreateOptions, ExecOptions, OomWatch, RdtUpdate, Runtime, Signal, Stdio,
+};
+use tare_shim_wire::messages::google::Any;
+use tare_shim_wire::messages::task::Mount;
+
+/// Where containers' state is, unless the options say otherwise: a directory for each namespace of containerd.
+const ROOT: &str = "/run/containerd/tare";
+/// The options of a container, in its bundle, for `delete`, which is told none.
+const KEPT: &str = "options.json";
+
+/// A container to be made.
+#[derive(Debug, Clone)]
+pub struct Creation {
+    /// Its id.
+    pub id: String,
+    /// containerd's namespace.
+    pub namespace: String,
+    /// Its bundle.
+    pub bundle: PathBuf,
+    /// Its root's mounts.
+    pub mounts: Vec<Mount>,
+    /// Its streams.
+    pub streams: Streams,
+    /// What containerd is configured to.
+    pub options: Options,
+}
+
+/// A process that runs, or waits to be started.
+#[derive(Debug)]
+pub struct Begun {
+    /// On the host.
+    pub pid: u32,
+    /// Readable when it has ended.
+    pub pidfd: OwnedFd,
+    /// The terminal's other side.
+    pub console: Option<OwnedFd>,
+    /// Its streams' other ends.
+    pub made: Made,
+    /// Of init: readable when memory ran out.
+    pub oom: Option<OomWatch>,
+    /// Of init: it has no pid namespace of its own, so its end ends nobody else.
+    pub shares_pids: bool,
+}
+
+/// The runtime of these options.
+pub fn runtime(options: &Options, namespace: &str) -> Runtime {
+    let root = if options.root.is_empty() {
+        Path::new(ROOT)
+    } else {
+        Path::new(&options.root)
+    };
+    let runtime = Runtime::new(root.join(namespace));
+    if options.systemd_cgroup {
+        runtime.with_cgroup_manager(CgroupManager::Systemd {
+            user: false,
+            address: String::new(),
+        })
+    } else {
+        runtime
+    }
+}
+
+/// Makes a container.
+///
+/// # Errors
+/// Nothing is left behind then.
+pub fn create(creation: &Creation) -> Result<Begun, Failure> {
+    let root = creation.bundle.join("rootfs");
+    rootfs::make(&creation.mounts, &root)?;
+    create_within(creation).inspect_err(|_| {
+        if !creation.mounts.is_empty() {
+            rootfs::unmake(&root);
+        }
+    })
+}
+
+fn create_within(creation: &Creation) -> Result<Begun, Failure> {
+    let Creation {
+        id,
+        namespace,
+        bundle,
+        streams,
+        options,
+        ..
+    } = creation;
+    keep(bundle, options)?;
+    let ids = (options.io_uid, options.io_gid);
+    let mut made = stdio::make(streams, ids, id, namespace)?;
+    let given = CreateOptions {
+        stdio: std::mem::take(&mut made.stdio),
+        console: console(streams),
+        pid_file: Some(bundle.join("init.pid")),
+        no_pivot: options.no_pivot_root,
+        no_new_keyring: options.no_new_keyring,
+        ..CreateOptions::default()
+    };
+    let created = runtime(options, namespace).create(id, bundle, given);
+    let mut container = created.map_err(|error| {
+        end_logger(&mut made);
+        Failure::of(&error)
+    })?;
+    let pidfd = container.pidfd().map_err(|error| Failure::of(&error))?;
+    Ok(Begun {
+        pid: container
+            .pid()
+            .map_or(0, |pid| pid.as_raw_pid().unsigned_abs()),
+        pidfd,
+        console: nonblocking(container.console())?,
+        made,
+        // Without a memory cgroup there is nothing to tell.
+        oom: container.events().ok(),
+        shares_pids: container.record().tare.shares_pid_namespace,
+    })
+}
+
+/// Puts a process into a container.
+///
+/// # Errors
+/// It has not begun then.
+pub fn exec(
+    runtime: &Runtime,
+    id: &str,
+    namespace: &str,
+    process: tare_oci::Process,
+    streams: &Streams,
+    ids: (u32, u32),
+) -> Result<Begun, Failure> {
+    let mut made = stdio::make(streams, ids, id, namespace)?;
+    let given = ExecOptions {
+        process: tare_oci::Process {
+            terminal: streams.terminal,
+            ..process
+        },
+        stdio: std::mem::take(&mut made.stdio),
+        console: console(streams),
+        ..ExecOptions::default()
+    };
+    let begun = runtime.load(id).and_then(|container| container.exec(given));
+    let mut process = begun.map_err(|error| {
+        end_logger(&mut made);
+        Failure::of(&error)
+    })?;
+    Ok(Begun {
+        pid: process.pid().as_raw_pid().unsigned_abs(),
+        pidfd: process.pidfd().map_err(|error| Failure::of(&error))?,
+        console: nonblocking(process.console())?,
+        made,
+        oom: None,
+        shares_pids: false,
+    })
+}
+
+/// Lets a container's program begin.
+///
+/// # Errors
+/// The program's own too: not found, not executable.
+pub fn start(runtime: &Runtime, id: &str) -> Result<(), Failure> {
+    let started = runtime.load(id).and_then(|mut container| container.start());
+    started.map_err(|error| Failure::of(&error))
+}
+
+/// Removes a container, and what is mounted as its root.
+///
+/// # Errors
+/// While it runs, unless `force`.
+pub fn delete(runtime: &Runtime, id: &str, bundle: &Path, force: bool) -> Result<(), Failure> {
+    match runtime.delete(id, force) {
+        Ok(warnings) => {
+            for warning in warnings {
+                eprintln!("delete {id}: {}", warning.report());
+            }
+        }
+        Err(tare_runtime::Error::NotFound { .. }) => {}
+        Err(error) => return Err(Failure::of(&error)),
+    }
+    rootfs::unmake(&bundle.join("rootfs"));
+    Ok(())
+}
+
+/// Sends a signal to init, or to all.
+///
+/// # Errors
+/// NOT_FOUND when it has ended.
+pub fn kill(runtime: &Runtime, id: &str, signal: u32, all: bool) -> Result<(), Failure> {
+    let signal = signal_of(signal)?;
+    let killed = runtime
+        .load(id)
+        .and_then(|container| container.kill(signal, all));
+    killed.map_err(|error| Failure::of(&error))
+}
+
+/// A signal by its number.
+///
+/// # Errors
+/// INVALID_ARGUMENT.
+pub fn signal_of(number: u32) -> Result<Signal, Failure> {
+    i32::try_from(number)
+        .ok()
+        .and_then(Signal::from_number)
+        .ok_or_else(|| Failure::new(Code::InvalidArgument, format!("no signal {number}")))
+}
+
+/// Stops all processes of a container, or lets them go on.
+///
+/// # Errors
+/// FAILED_PRECONDITION in the wrong state.
+pub fn freeze(runtime: &Runtime, id: &str, frozen: bool) -> Result<(), Failure> {
+    let done = runtime.load(id).and_then(|container| {
+        if frozen {
+            container.pause()
+        } else {
+            container.resume()
+        }
+    });
+    done.map_err(|error| Failure::of(&error))
+}
+
+/// Changes a container's limits.
+///
+/// # Errors
+/// INVALID_ARGUMENT for what isn't the resources' JSON.
+pub fn update(runtime: &Runtime, id: &str, resources: &Any) -> Result<(), Failure> {
+    let resources: tare_oci::Resources = serde_json::from_slice(&resources.value)
+        .map_err(|error| Failure::new(Code::InvalidArgument, format!("resources: {error}")))?;
+    let done = runtime
+        .load(id)
+        .and_then(|mut container| container.update(&resources, &RdtUpdate::default()));
+    match done {
+        Ok(warnings) => {
+            for warning in warnings {
+                eprintln!("update {id}: {warning}");
+            }
+            Ok(())
+        }
+        Err(error) => Err(Failure::of(&error)),
+    }
+}
+
+/// What a container uses, in the form of its cgroup's version.
+///
+/// # Errors
+/// NOT_FOUND.
+pub fn stats(runtime: &Runtime, id: &str) -> Result<Any, Failure> {
+    let container = runtime.load(id).map_err(|error| Failure::of(&error))?;
+    let found = container.stats().map_err(|error| Failure::of(&error))?;
+    let kills = container.oom_kills().unwrap_or(0);
+    let network = container
+        .pid()
+        .map(|pid| format!("/proc/{}/net/dev", pid.as_raw_pid()))
+        .and_then(|path| std::fs::read_to_string(path).ok())
+        .map(|text| stats::network(&text))
+        .unwrap_or_default();
+    let paths = &container.record().cgroup_paths;
+    if paths.contains_key("memory") || paths.contains_key("cpu") {
+        return Ok(Any::pack(&stats::v1(&found, kills, &network)));
+    }
+    let events = paths
+        .get("")
+        .and_then(|path| std::fs::read_to_string(format!("{path}/memory.events")).ok());
+    let events = events.as_deref().unwrap_or_default();
+    Ok(Any::pack(&stats::v2(&found, events, &network)))
+}
+
+/// The pids of a container.
+///
+/// # Errors
+/// NOT_FOUND.
+pub fn pids(runtime: &Runtime, id: &str) -> Result<Vec<i32>, Failure> {
+    let found = runtime.load(id).and_then(|container| container.processes());
+    found.map_err(|error| Failure::of(&error))
+}
+
+/// The process of an exec request.
+///
+/// # Errors
+/// INVALID_ARGUMENT.
+pub fn process(spec: Option<&Any>) -> Result<tare_oci::Process, Failure> {
+    let invalid = |why: String| Failure::new(Code::InvalidArgument, why);
+    let spec = spec.ok_or_else(|| invalid("exec without a process".to_owned()))?;
+    serde_json::from_slice(&spec.value).map_err(|error| invalid(format!("process: {error}")))
+}
+
+/// Keeps the options for `delete`.
+fn keep(bundle: &Path, options: &Options) -> Result<(), Failure> {
+    let text = serde_json::json!({ "root": options.root, "systemdCgroup": options.systemd_cgroup });
+    let path = bundle.join(KEPT);
+    start::put(&path, text.to_string().as_bytes())
+        .map_err(|error| Failure::io(format!("write {}", path.display()), &error))
+}
+
+/// The options that were kept; the defaults where none were.
+pub fn kept(bundle: &Path) -> Options {
+    let text = std::fs::read(bundle.join(KEPT)).unwrap_or_default();
+    let value: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+    Options {
+        root: value["root"].as_str().unwrap_or_default().to_owned(),
+        systemd_cgroup: value["systemdCgroup"].as_bool().unwrap_or_default(),
+        ..Options::default()
+    }
+}
+
+/// What to call a process in messages.
+pub fn name(id: &str, which: &Which) -> String {
+    match which {
+        Which::Init => id.to_owned(),
+        Which::Exec(exec) => format!("{id}/{exec}"),
+    }
+}
+
+fn console(streams: &Streams) -> Console {
+    if streams.terminal {
+        Console::Keep
+    } else {
+        Console::None
+    }
+}
+
+/// Of a relay.
+fn nonblocking(console: Option<OwnedFd>) -> Result<Option<OwnedFd>, Failure> {
+    if let Some(console) = &console {
+        rustix::io::ioctl_fionbio(console, true)
+            .map_err(|errno| Failure::io("set up the terminal", &errno.into()))?;
+    }
+    Ok(console)
+}
+
+/// A logger of a process that isn't there any more sees its pipes' ends by itself; its end is waited for elsewhere.
+fn end_logger(made: &mut Made) {
+    made.stdio = Stdio::default();
+    made.logger = None;
+}
