@@ -7,6 +7,7 @@ fn main() {
         "stage/src",
         "stage/Cargo.toml",
         "stage/build.rs",
+        "stage/no-tables.ld",
         "sys/src",
         "sys/Cargo.toml",
     ] {

@@ -1,5 +1,6 @@
 //! Files, directories, nodes and links beneath the root fd; the verified procfs.
 use crate::open_beneath;
+use crate::parent::{self, Parent};
 use crate::text::{PathBuffer, split_last};
 use core::ffi::CStr;
 use tare_sys::path::{self, Resolve, flags, open};
@@ -67,36 +68,68 @@ pub(crate) fn write_proc(proc: Fd, path: &CStr, text: &CStr) -> Result<()> {
 
 /// mkdir -p beneath the root; an O_PATH fd of the directory. Dangling symlinks are followed by making what they name, inside.
 pub(crate) fn make_directory(root: Fd, dest: &CStr, mode: u32) -> Result<Fd> {
+    match open_beneath(
+        root,
+        dest,
+        flags::PATH | flags::DIRECTORY,
+        0,
+        Resolve::InRoot,
+    ) {
+        Err(Errno::ENOENT) => {}
+        other => return other,
+    }
     make_directory_at(root, dest.to_bytes(), mode, 8)
 }
 
-/// The common case in four calls: only the last component is missing. None where it is another.
-fn make_last(root: Fd, dest: &[u8], mode: u32) -> Result<Option<Fd>> {
-    let (before, name) = split_last(dest);
-    let mut directory = PathBuffer::new();
-    directory.push(if before.is_empty() { b"." } else { before })?;
-    let mut last = PathBuffer::new();
-    last.push(name)?;
+/// Where a mount is to go: the directory, and whether it was made for it. What is made is made in the directory that `parent`
+/// keeps from then on; over a directory that was there before, the mount may cover that one too, so it is forgotten.
+pub(crate) fn mount_point<'p>(
+    parent: &mut Parent<'p>,
+    root: Fd,
+    dest: &'p CStr,
+) -> Result<(Fd, bool)> {
+    let split = parent::split(dest);
+    if let Some((before, name)) = split
+        && let Some(directory) = parent.kept(root, before)
+        && let Ok(Some(made)) = make_in(directory, name, 0o755)
+    {
+        return Ok((made, true));
+    }
     let how = flags::PATH | flags::DIRECTORY;
-    let Ok(directory) = open_beneath(root, directory.as_c()?, how, 0, Resolve::InRoot) else {
-        return Ok(None);
-    };
-    let made = path::mkdir(directory, last.as_c()?, mode);
-    fd::close(directory);
-    match made {
+    match open_beneath(root, dest, how, 0, Resolve::InRoot) {
+        Err(Errno::ENOENT) => {}
+        found => {
+            parent.forget();
+            return found.map(|directory| (directory, false));
+        }
+    }
+    if let Some((before, name)) = split
+        && let Ok(directory) = parent.open(root, before)
+        && let Some(made) = make_in(directory, name, 0o755)?
+    {
+        return Ok((made, true));
+    }
+    parent.forget();
+    Ok((make_directory(root, dest, 0o755)?, true))
+}
+
+/// A new directory in another. None where something of that name is there, or another was put in its place.
+fn make_in(directory: Fd, name: &CStr, mode: u32) -> Result<Option<Fd>> {
+    match path::mkdir(directory, name, mode) {
         Ok(()) => {}
         // A link that leads nowhere, or somebody else was faster.
         Err(Errno::EEXIST | Errno::ENOENT) => return Ok(None),
         Err(errno) => return Err(errno),
     }
-    let mut whole = PathBuffer::new();
-    whole.push(dest)?;
-    match open_beneath(root, whole.as_c()?, how, 0, Resolve::InRoot) {
-        Err(Errno::ENOENT) => Ok(None),
+    let how = flags::PATH | flags::DIRECTORY | flags::NOFOLLOW;
+    match open(directory, name, how, 0) {
+        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(None),
         found => found.map(Some),
     }
 }
 
+#[cold]
+#[inline(never)]
 fn make_directory_at(root: Fd, dest: &[u8], mode: u32, links: u32) -> Result<Fd> {
     let mut whole = PathBuffer::new();
     whole.push(if dest.is_empty() { b"." } else { dest })?;
@@ -109,9 +142,6 @@ fn make_directory_at(root: Fd, dest: &[u8], mode: u32, links: u32) -> Result<Fd>
     ) {
         Err(Errno::ENOENT) => {}
         other => return other,
-    }
-    if let Some(made) = make_last(root, dest, mode)? {
-        return Ok(made);
     }
     let mut made = PathBuffer::new();
     let mut here = open_beneath(
@@ -181,15 +211,21 @@ fn make_directory_at(root: Fd, dest: &[u8], mode: u32, links: u32) -> Result<Fd>
 /// An empty file beneath the root, with its directories; an O_PATH fd of it or of what is there already. Dangling symlinks are
 /// followed by making what they name, inside.
 pub(crate) fn make_file(root: Fd, dest: &CStr) -> Result<Fd> {
+    match open_beneath(root, dest, flags::PATH, 0, Resolve::InRoot) {
+        Err(Errno::ENOENT) => {}
+        other => return other,
+    }
     make_file_at(root, dest, 8)
 }
 
+#[cold]
+#[inline(never)]
 fn make_file_at(root: Fd, dest: &CStr, links: u32) -> Result<Fd> {
     match open_beneath(root, dest, flags::PATH, 0, Resolve::InRoot) {
         Err(Errno::ENOENT) => {}
         other => return other,
     }
-    let (directory, name) = parent(root, dest)?;
+    let (directory, name) = parent_of(root, dest)?;
     // Exclusively: were a fifo or a device put there meanwhile, the open would wait for it or wake it.
     let how = flags::WRITE | flags::CREATE | flags::EXCLUSIVE | flags::NOFOLLOW;
     #[cfg(feature = "proof")]
@@ -227,59 +263,72 @@ fn make_file_at(root: Fd, dest: &CStr, links: u32) -> Result<Fd> {
 }
 
 /// A device node or fifo; one of the same kind and number is taken as it is, anything else is replaced.
-pub(crate) fn make_node(
+pub(crate) fn make_node<'p>(
+    parent: &mut Parent<'p>,
     root: Fd,
-    dest: &CStr,
+    dest: &'p CStr,
     mode: u32,
     device: u64,
-    uid: u32,
-    gid: u32,
+    owner: (u32, u32),
 ) -> Result<()> {
-    let (directory, name) = parent(root, dest)?;
-    let name = name.as_c()?;
+    let (directory, name) = place(parent, root, dest)?;
     let mut result = path::mknod(directory, name, mode, device);
     if result == Err(Errno::EEXIST) {
         let stat = path::stat_at(directory, name, flags::SYMLINK_NOFOLLOW)?;
         if stat.mode & flags::S_IFMT == mode & flags::S_IFMT && stat.rdev == device {
-            fd::close(directory);
             return Ok(());
         }
         path::unlink(directory, name)?;
         result = path::mknod(directory, name, mode, device);
     }
-    if result.is_ok() && (uid != 0 || gid != 0) {
+    if result.is_ok() && owner != (0, 0) {
         let node = open(directory, name, flags::PATH | flags::NOFOLLOW, 0)?;
         let stat = fd::stat(node)?;
         result = if stat.mode & flags::S_IFMT == mode & flags::S_IFMT && stat.rdev == device {
-            fd::chown(node, uid, gid)
+            fd::chown(node, owner.0, owner.1)
         } else {
             // Swapped for another file, whose owner is not to change.
             Err(Errno::ESTALE)
         };
         fd::close(node);
     }
-    fd::close(directory);
     result
 }
 
 /// A symbolic link.
-pub(crate) fn make_symlink(root: Fd, dest: &CStr, target: &CStr, replace: bool) -> Result<()> {
-    let (directory, name) = parent(root, dest)?;
-    let name = name.as_c()?;
-    let mut result = path::symlink(target, directory, name);
-    if result == Err(Errno::EEXIST) {
-        result = if replace {
-            path::unlink(directory, name).and_then(|()| path::symlink(target, directory, name))
-        } else {
-            Ok(())
-        };
+pub(crate) fn make_symlink<'p>(
+    parent: &mut Parent<'p>,
+    root: Fd,
+    dest: &'p CStr,
+    target: &CStr,
+    replace: bool,
+) -> Result<()> {
+    let (directory, name) = place(parent, root, dest)?;
+    let result = path::symlink(target, directory, name);
+    if result != Err(Errno::EEXIST) {
+        result
+    } else if replace {
+        path::unlink(directory, name).and_then(|()| path::symlink(target, directory, name))
+    } else {
+        Ok(())
     }
-    fd::close(directory);
-    result
 }
 
-/// The directory that holds `dest`, made if absent, and the last component.
-fn parent(root: Fd, dest: &CStr) -> Result<(Fd, PathBuffer)> {
+/// The directory that holds `dest`, made if absent and kept by `parent`, and the last component.
+fn place<'p>(parent: &mut Parent<'p>, root: Fd, dest: &'p CStr) -> Result<(Fd, &'p CStr)> {
+    let (before, name) = parent::split(dest).ok_or(Errno::EINVAL)?;
+    match parent.open(root, before) {
+        Err(Errno::ENOENT) => {
+            let made = make_directory_at(root, before, 0o755, 8)?;
+            parent.keep(root, before, made);
+            Ok((made, name))
+        }
+        found => found.map(|directory| (directory, name)),
+    }
+}
+
+/// The same on the way of a file that is missing.
+fn parent_of(root: Fd, dest: &CStr) -> Result<(Fd, PathBuffer)> {
     let (before, last) = split_last(dest.to_bytes());
     if last.is_empty() || last == b"." || last == b".." {
         return Err(Errno::EINVAL);

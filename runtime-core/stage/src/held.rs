@@ -1,6 +1,6 @@
 //! Mounts that a later step changes, and those whose files it masks. It finds them by descriptor: what lies at their destination may
 //! have been swapped meanwhile, even `/proc` for a link, if somebody else can write to the root.
-use crate::op::Op;
+use crate::op::{Op, code};
 use crate::program::Program;
 use core::ffi::CStr;
 use tare_sys::{Fd, fd};
@@ -20,6 +20,10 @@ impl<'p> Held<'p> {
             entries: [None; MOST],
         };
         for index in 0..program.count {
+            let kind = program.code(index);
+            if !matches!(kind, Some(code::Remount | code::Mask | code::ReadonlyPath)) {
+                continue;
+            }
             match program.op(index) {
                 Some(Op::Remount { dest, .. }) => held.await_at(dest),
                 Some(Op::Mask { path, .. } | Op::ReadonlyPath { path }) => {

@@ -26,6 +26,7 @@ mod home;
 mod hook;
 mod mount;
 mod op;
+mod parent;
 mod process;
 mod program;
 pub mod report;

@@ -1,6 +1,7 @@
 //! Mounts by fd: new filesystems, binds, the root, masks.
 use crate::op::Attr;
 use crate::open_beneath;
+use crate::parent::Parent;
 use crate::program::List;
 use crate::run::Machine;
 use crate::text::PathBuffer;
@@ -30,41 +31,29 @@ pub(crate) fn close(mount: Fd) {
 
 /// fsopen, options, fsmount, attributes, perhaps the old contents, then on its destination.
 #[allow(clippy::too_many_arguments)] // the op's fields
-pub(crate) fn filesystem(
+pub(crate) fn filesystem<'p>(
+    parent: &mut Parent<'p>,
     root: Fd,
     fstype: &CStr,
     source: &CStr,
-    dest: &CStr,
+    dest: &'p CStr,
     attr: Attr,
     options: List<'_>,
     copy_up: bool,
     no_symlink: bool,
 ) -> Result<Fd> {
-    let covered = open_beneath(
-        root,
-        dest,
-        flags::PATH | flags::DIRECTORY,
-        0,
-        Resolve::InRoot,
-    );
-    let target = match covered {
-        Ok(directory) if !no_symlink => directory,
-        Ok(directory) => {
-            fd::close(directory);
-            plain_directory(root, dest)?
-        }
-        Err(_) if no_symlink => plain_directory(root, dest)?,
-        Err(_) => fs::make_directory(root, dest, 0o755)?,
+    let (target, made) = if no_symlink {
+        parent.forget();
+        (plain_directory(root, dest)?, false)
+    } else {
+        fs::mount_point(parent, root, dest)?
     };
     let context = sys::fs_open(fstype)?;
     if !source.is_empty() {
         sys::fs_string(context, c"source", source)?;
     }
-    if fstype == c"tmpfs" && covered.is_ok() && !names(options, c"mode") {
-        // A directory of the image keeps its mode under a tmpfs that states none.
-        let mut mode = PathBuffer::new();
-        mode.push_octal(fd::stat(target)?.mode & 0o7777)?;
-        sys::fs_string(context, c"mode", mode.as_c()?)?;
+    if fstype == c"tmpfs" && !made && !names(options, c"mode") {
+        keep_mode(context, target)?;
     }
     apply(context, options)?;
     sys::fs_create(context)?;
@@ -87,13 +76,22 @@ pub(crate) fn filesystem(
     Ok(mounted)
 }
 
+/// A directory of the image keeps its mode under a tmpfs that states none.
+#[inline(never)]
+fn keep_mode(context: Fd, target: Fd) -> Result<()> {
+    let mut mode = PathBuffer::new();
+    mode.push_octal(fd::stat(target)?.mode & 0o7777)?;
+    sys::fs_string(context, c"mode", mode.as_c()?)
+}
+
 /// A detached tree on its destination. One that the host opened is the host's peer, whatever the namespaces, until it is made
 /// a slave: what the container mounts in it would appear on the host.
 #[allow(clippy::too_many_arguments)] // the op's fields
-pub(crate) fn place(
+pub(crate) fn place<'p>(
+    parent: &mut Parent<'p>,
     root: Fd,
     tree: Fd,
-    dest: &CStr,
+    dest: &'p CStr,
     kind: u32,
     attr: Attr,
     idmap: Option<Fd>,
@@ -106,8 +104,9 @@ pub(crate) fn place(
         _ => fd::stat(tree)?.is_directory(),
     };
     let target = if directory {
-        fs::make_directory(root, dest, 0o755)?
+        fs::mount_point(parent, root, dest)?.0
     } else {
+        parent.forget();
         fs::make_file(root, dest)?
     };
     if let Some(userns) = idmap {
@@ -342,16 +341,13 @@ pub(crate) fn readonly_path(m: &mut Machine<'_>, path: &CStr) -> Result<()> {
 
 /// A destination none of whose components is a symlink: procfs and sysfs must be where they seem to be.
 fn plain_directory(root: Fd, dest: &CStr) -> Result<Fd> {
-    let mut relative = PathBuffer::new();
-    let bytes = dest.to_bytes();
-    let start = bytes.iter().position(|b| *b != b'/').unwrap_or(bytes.len());
-    relative.push(
-        bytes
-            .get(start..)
-            .filter(|rest| !rest.is_empty())
-            .unwrap_or(b"."),
-    )?;
-    let relative = relative.as_c()?;
+    let bytes = dest.to_bytes_with_nul();
+    let start = bytes.iter().position(|b| *b != b'/').unwrap_or(0);
+    let relative = bytes
+        .get(start..)
+        .and_then(|rest| CStr::from_bytes_with_nul(rest).ok())
+        .filter(|rest| !rest.is_empty())
+        .unwrap_or(c".");
     let how = flags::PATH | flags::DIRECTORY;
     match open_beneath(root, relative, how, 0, Resolve::NoSymlinks) {
         Err(Errno::ENOENT) => {
@@ -433,6 +429,8 @@ fn change_by_path(mount: Fd, attr: Attr) -> Result<()> {
 }
 
 /// mount(2) on what an fd stands on: a directory through `.`, since there may be no /proc; a file through /proc.
+#[cold]
+#[inline(never)]
 fn by_path(mount: Fd, change: u32) -> Result<()> {
     if fd::stat(mount)?.is_directory() {
         let before = open(Fd::CWD, c".", flags::PATH | flags::DIRECTORY, 0)?;

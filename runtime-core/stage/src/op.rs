@@ -10,6 +10,11 @@ macro_rules! ops {
         pub enum Op<'p> {
             $( $(#[doc = $doc])* $name { $($field: $kind),* }, )*
         }
+        /// The first word of each operation.
+        #[allow(non_upper_case_globals, dead_code)] // the names of the operations, of which few are asked for
+        pub(crate) mod code {
+            $( pub const $name: u32 = $code; )*
+        }
         impl<'p> Op<'p> {
             /// Appends code and fields.
             pub fn encode(&self, sink: &mut impl Sink) {

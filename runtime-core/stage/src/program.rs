@@ -78,6 +78,11 @@ impl<'p> Program<'p> {
         Program::at(self.bytes, index)
     }
 
+    //// Its first word only, for who looks for a few kinds among all.
+    pub(crate) fn code(&self, index: u32) -> Option<u32> {
+        Program::record(self.bytes, index)?.word()
+    }
+
     /// A table of this program, filled in by [`Program::decode`].
     pub fn table(&self, table: Table) -> Option<PointerTable<'p>> {
         PointerTable::filled(self.bytes, table.at as usize, table.count as usize).ok()
@@ -93,9 +98,13 @@ impl<'p> Program<'p> {
     }
 
     fn at(bytes: &[u8], index: u32) -> Option<Op<'_>> {
+        Op::decode(&mut Program::record(bytes, index)?)
+    }
+
+    fn record(bytes: &[u8], index: u32) -> Option<Reader<'_>> {
         let records = word_at(bytes, 24)? as usize;
         let at = word_at(bytes, records.checked_add(index as usize * 4)?)? as usize;
-        Op::decode(&mut Reader { bytes, at })
+        Some(Reader { bytes, at })
     }
 }
 

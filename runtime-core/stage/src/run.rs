@@ -1,6 +1,7 @@
 //! The loop: one op after the other, progress noted, the first failure reported.
 use crate::held::Held;
 use crate::op::Op;
+use crate::parent::Parent;
 use crate::program::{Flags, Program, SLOTS};
 use crate::report::Frame;
 use crate::{cred, exec, fs, home, hook, mount, process, secure, tty};
@@ -25,6 +26,8 @@ pub(crate) struct Machine<'p> {
     pub empty: Option<Fd>,
     /// Mounts that a later step changes.
     pub held: Held<'p>,
+    /// Where the last step made something.
+    pub parent: Parent<'p>,
     /// Whether the null device's detached mount has been moved to its first place.
     pub null_placed: bool,
     /// Whether the tree that `PivotRoot` leaves propagates to the host.
@@ -78,6 +81,7 @@ pub fn run(program: Program<'_>, progress: &Progress) -> ! {
         env: None,
         empty: None,
         held: Held::expect(&program),
+        parent: Parent::default(),
         null_placed: false,
         old_is_shared: true,
         detail: 0,
@@ -188,6 +192,9 @@ fn fail(machine: &Machine<'_>, step: u32, errno: Errno) -> ! {
 
 #[rustfmt::skip]
 fn execute<'p>(m: &mut Machine<'p>, op: Op<'p>) -> Result<()> {
+    if !matches!(op, Op::Mknod { .. } | Op::Symlink { .. } | Op::Mount { .. } | Op::BindPath { .. } | Op::BindTree { .. }) {
+        m.parent.forget();
+    }
     match op {
         Op::Nothing {} => Ok(()),
         Op::Try { .. } => Err(Errno::EPROTO),
@@ -219,21 +226,24 @@ fn execute<'p>(m: &mut Machine<'p>, op: Op<'p>) -> Result<()> {
             m.fill(root, fd)
         }
         Op::Mount { root, fstype, source, dest, attr, options, copy_up, no_symlink } => {
-            let made = mount::filesystem(m.slot(root)?, fstype, source, dest, attr, options, copy_up, no_symlink)?;
+            let root = m.slot(root)?;
+            let made = mount::filesystem(&mut m.parent, root, fstype, source, dest, attr, options, copy_up, no_symlink)?;
             m.held.take(dest, made);
             Ok(())
         }
         Op::BindPath { root, source, dest, kind, recursive, attr, idmap, idmap_recursive } => {
             let idmap = idmap.map(|slot| m.slot(slot)).transpose()?;
             let tree = tare_sys::mount::clone_tree(Fd::CWD, source, recursive)?;
-            mount::place(m.slot(root)?, tree, dest, kind, attr, idmap, idmap_recursive, false)?;
+            let root = m.slot(root)?;
+            mount::place(&mut m.parent, root, tree, dest, kind, attr, idmap, idmap_recursive, false)?;
             m.held.take(dest, tree);
             Ok(())
         }
         Op::BindTree { root, source, dest, kind, recursive: _, attr, idmap, idmap_recursive } => {
             let idmap = idmap.map(|slot| m.slot(slot)).transpose()?;
             let tree = m.slot(source)?;
-            mount::place(m.slot(root)?, tree, dest, kind, attr, idmap, idmap_recursive, true)?;
+            let root = m.slot(root)?;
+            mount::place(&mut m.parent, root, tree, dest, kind, attr, idmap, idmap_recursive, true)?;
             m.held.take(dest, tree);
             Ok(())
         }
@@ -242,8 +252,14 @@ fn execute<'p>(m: &mut Machine<'p>, op: Op<'p>) -> Result<()> {
             None => mount::remount_at(m.slot(root)?, dest, attr, options),
         },
         Op::Mkdir { root, dest, mode } => fs::make_directory(m.slot(root)?, dest, mode).map(tare_sys::fd::close),
-        Op::Mknod { root, dest, mode, major, minor, uid, gid } => fs::make_node(m.slot(root)?, dest, mode, tare_sys::path::device(major, minor), uid, gid),
-        Op::Symlink { root, dest, target, replace } => fs::make_symlink(m.slot(root)?, dest, target, replace),
+        Op::Mknod { root, dest, mode, major, minor, uid, gid } => {
+            let root = m.slot(root)?;
+            fs::make_node(&mut m.parent, root, dest, mode, tare_sys::path::device(major, minor), (uid, gid))
+        }
+        Op::Symlink { root, dest, target, replace } => {
+            let root = m.slot(root)?;
+            fs::make_symlink(&mut m.parent, root, dest, target, replace)
+        }
         Op::OpenPty { root, master, slave, rows, columns, uid } => {
             let (a, b) = tty::open(m.slot(root)?, rows, columns, uid)?;
             m.fill(master, a)?;
