@@ -12,7 +12,7 @@ ARGS ?=
 TARGET ?= spec
 SECONDS ?= 60
 
-.PHONY: help build demo test install uninstall bench bench-ab bench-v2 conformance runtime-tools rootless cve vm fmt tidy goldens trace dist deny many faults fuzz fuzz-mutants miri privilege
+.PHONY: wire-oracle help build demo test install uninstall bench bench-ab bench-v2 conformance runtime-tools rootless cve vm fmt tidy goldens trace dist deny many faults fuzz fuzz-mutants miri privilege
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ privilege: ## rights of what install and dist put down
 
 many: ## 500 containers at once, races on one, unkind host processes; ARGS for `many --help`
 	@.ci/many.sh $(ARGS)
+
+wire-oracle: ## what the shim says to containerd, against rust-protobuf and the crate ttrpc
+	@.ci/wire-oracle.sh
 
 deny: ## licences, bans, sources by cargo-deny; ADVISORIES=REPOSITORY adds the advisories
 	@.ci/deny.sh

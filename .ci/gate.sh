@@ -60,6 +60,7 @@ step deny plain .ci/deny.sh
 step tests cargo cargo test --workspace --no-fail-fast --quiet
 step fuzz cargo .ci/fuzz.sh
 step memory cargo .ci/memory.sh
+step wire-oracle cargo .ci/wire-oracle.sh
 step release check .ci/build.sh
 step demo check .ci/demo.sh
 step privilege plain .ci/privilege.sh

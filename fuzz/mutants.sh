@@ -48,5 +48,8 @@ mutant bus runtime-core/cgroup/src/systemd/message.rs 's/let taken = self.bytes.
 mutant host runtime-core/src/net_device/message.rs 's/body: bytes.get(HEADER..length)?,/body: \&bytes[HEADER..length],/'
 mutant host runtime-cli/src/notify.rs 's/line == b"READY=1"/line.starts_with(b"READY=1")/'
 mutant argv runtime-cli/src/args.rs 's/if (\*least..=\*most).contains(&given)/if given <= *most/'
+mutant ttrpc_frames shim/wire/src/frame.rs 's/self.skip -= skipped;/self.skip = 0;/'
+mutant shim_messages shim/wire/src/codec.rs 's/out\[at\] = length as u8 | 0x80;/out[at] = length as u8;/'
+mutant shim_options shim/wire/src/options/toml.rs 's/\[\.\.at\.min(text\.len())\]/[..at + 1]/'
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

@@ -46,7 +46,7 @@ macro_rules! corpora {
     };
 }
 
-corpora!(spec exec record resources seccomp program cgroup bus host argv);
+corpora!(spec exec record resources seccomp program cgroup bus host argv ttrpc_frames shim_messages shim_options);
 
 #[test]
 fn an_input_that_breaks_a_promise_is_told() {

@@ -3,13 +3,12 @@
 //! `containerd.runc.v1.Options` comes from clients that know runc's options; CRI sends `runtimeoptions.v1.Options`, whose body
 //! is the TOML of `[…runtimes.NAME.options]`, to each runtime whose name is not runc's own.
 use crate::failure::{Code, Failure};
-use serde::Deserialize;
 use tare_shim_wire::messages::google::Any;
-use tare_shim_wire::messages::runtime::{CheckpointOptions, GenericOptions, RuncOptions};
+use tare_shim_wire::messages::runtime::CheckpointOptions;
+use tare_shim_wire::options::{self as wire, Found};
 
 /// The options, wherever they came from.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
     /// Switch the root without pivot_root.
     pub no_pivot_root: bool,
@@ -43,13 +42,27 @@ pub enum Source {
 /// # Errors
 /// INVALID_ARGUMENT: a type that we don't know, bytes that are no such message, TOML that is none.
 pub fn read(any: Option<&Any>) -> Result<Source, Failure> {
-    let Some(any) = any.filter(|any| !any.type_url.is_empty()) else {
-        return Ok(Source::Given(Box::default()));
-    };
-    let wrong = |error: tare_shim_wire::Error| invalid(format!("{}: {error}", any.type_url));
-    if let Some(runc) = any.unpack::<RuncOptions>() {
-        let runc = runc.map_err(wrong)?;
-        return Ok(Source::Given(Box::new(Options {
+    // Of a restore, which is not there yet.
+    let any = any.filter(|any| !any.is::<CheckpointOptions>());
+    match wire::Options::find(any).map_err(invalid)? {
+        Found::Options(options) => Ok(Source::Given(Box::new(Options::from(*options)))),
+        Found::File(path) => Ok(Source::File(path)),
+    }
+}
+
+/// Reads options from TOML.
+///
+/// # Errors
+/// INVALID_ARGUMENT with the place.
+pub fn parse(body: &[u8]) -> Result<Options, Failure> {
+    let options = wire::Options::of_toml(body).map_err(invalid)?;
+    Ok(Options::from(options))
+}
+
+impl From<wire::Options> for Options {
+    fn from(options: wire::Options) -> Options {
+        let runc = options.runc;
+        Options {
             no_pivot_root: runc.no_pivot_root,
             no_new_keyring: runc.no_new_keyring,
             shim_cgroup: runc.shim_cgroup,
@@ -58,47 +71,18 @@ pub fn read(any: Option<&Any>) -> Result<Source, Failure> {
             binary_name: runc.binary_name,
             root: runc.root,
             systemd_cgroup: runc.systemd_cgroup,
-        })));
-    }
-    if let Some(generic) = any.unpack::<GenericOptions>() {
-        let generic = generic.map_err(wrong)?;
-        if generic.config_body.is_empty() && !generic.config_path.is_empty() {
-            return Ok(Source::File(generic.config_path));
         }
-        return parse(&generic.config_body).map(|options| Source::Given(Box::new(options)));
     }
-    // Of a restore, which is not there yet.
-    if any.is::<CheckpointOptions>() {
-        return Ok(Source::Given(Box::default()));
-    }
-    Err(invalid(format!(
-        "options of type {:?}: known are containerd.runc.v1.Options and runtimeoptions.v1.Options",
-        any.type_url
-    )))
 }
 
-/// Reads options from TOML. Keys that are not ours are ignored, as the Go shim ignores them: a configuration is shared with it.
-///
-/// # Errors
-/// INVALID_ARGUMENT with the place.
-pub fn parse(body: &[u8]) -> Result<Options, Failure> {
-    let text = std::str::from_utf8(body)
-        .map_err(|_| invalid("the runtime's options are not UTF-8".to_owned()))?;
-    toml::from_str(text).map_err(|error| {
-        invalid(format!(
-            "the runtime's options are not TOML that fits: {}",
-            error.message()
-        ))
-    })
-}
-
-fn invalid(why: String) -> Failure {
-    Failure::new(Code::InvalidArgument, why)
+fn invalid(error: wire::Error) -> Failure {
+    Failure::new(Code::InvalidArgument, error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tare_shim_wire::messages::runtime::{GenericOptions, RuncOptions};
 
     fn given(any: &Any) -> Options {
         match read(Some(any)).unwrap() {
@@ -162,7 +146,7 @@ mod tests {
         };
         for any in [
             bytes("containerd.runc.v1.Options", b"\xff\xff\xff"),
-            bytes("some.Type", b""),
+            bytes("some.Type", b"x"),
             Any::pack(&toml),
         ] {
             let failure = read(Some(&any)).unwrap_err();

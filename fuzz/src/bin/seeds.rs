@@ -1,4 +1,4 @@
-//! Writes first inputs made of the golden plans: `seeds FOLDER` fills FOLDER/TARGET/.
+//! Writes first inputs made of the golden plans, and of samples of a shim's messages: `seeds FOLDER` fills FOLDER/TARGET/.
 #![forbid(unsafe_code)]
 
 use serde_json::{Value, json};
@@ -81,6 +81,80 @@ fn main() -> std::io::Result<()> {
                 "systemd_scope": "c1.scope", "poststop": spec["hooks"]["poststop"].as_array().cloned().unwrap_or_default(),
                 "program": "sh", "steps": 9, "tail": [{"step": 8, "op": 5, "text": "hook /h"}, {"step": 9, "op": 6, "text": "execve"}]}});
         put("record", &file, "5 13 0", &record)?;
+    }
+    shim(Path::new(&folder))
+}
+
+/// Frames, messages and options of a shim.
+fn shim(folder: &Path) -> std::io::Result<()> {
+    use tare_shim_wire::doors::{every, numbers};
+    use tare_shim_wire::frame::{self, Kind};
+    use tare_shim_wire::messages::task::{Call, SERVICES};
+    use tare_shim_wire::rpc::Client;
+
+    let put = |target: &str, name: &str, bytes: &[u8]| {
+        let folder = folder.join(target);
+        std::fs::create_dir_all(&folder)?;
+        std::fs::write(folder.join(name), bytes)
+    };
+    for message in every() {
+        // The first of few that is short.
+        let sample = (0..50)
+            .map(|seed| (message.sample)(&mut numbers(seed)))
+            .min_by_key(Vec::len)
+            .unwrap_or_default();
+        let line = format!("{}\n", message.name);
+        put(
+            "shim_messages",
+            message.name,
+            &[line.as_bytes(), &sample].concat(),
+        )?;
+        if message.name.ends_with(".Options") {
+            let mut value = vec![10, message.name.len() as u8];
+            value.extend_from_slice(message.name.as_bytes());
+            value.extend_from_slice(&[0x12, sample.len() as u8 & 0x7f]);
+            value.extend_from_slice(&sample[..sample.len() & 0x7f]);
+            put("shim_options", message.name, &[b"a", &value[..]].concat())?;
+        }
+    }
+    let texts = [
+        "SystemdCgroup = true\nRoot = '/run/x'\nIoUid = 1_000\nShimSharing = \"node\"\n",
+        "BinaryName = \"\\u0041\"\nIoGid = 0x3e9\nNoPivotRoot = false # why\n[plugin]\nlist = [1, {a.b = 2.5}]\n[[many]]\n",
+        "ShimCgroup = '''\n/shims'''\nTypeUrl = \"\"\"x\"\"\"\nwhen = 2020-01-01T00:00:00Z\na.b = inf\n",
+    ];
+    for (number, text) in texts.iter().enumerate() {
+        put(
+            "shim_options",
+            &format!("toml-{number}"),
+            &[b"t", text.as_bytes()].concat(),
+        )?;
+        let value = tare_shim_wire::messages::runtime::GenericOptions {
+            config_body: text.as_bytes().to_vec(),
+            ..Default::default()
+        };
+        let value =
+            tare_shim_wire::Message::encode(&tare_shim_wire::messages::google::Any::pack(&value));
+        put(
+            "shim_options",
+            &format!("value-{number}"),
+            &[b"a", &value[..]].concat(),
+        )?;
+    }
+    let empty = tare_shim_wire::messages::google::Empty {};
+    for (number, method) in Call::METHODS.iter().enumerate() {
+        let (mut client, mut bytes) = (Client::default(), vec![number as u8]);
+        for service in SERVICES {
+            client
+                .put_request(&mut bytes, service, method, &empty, 0)
+                .expect("a short request");
+        }
+        for (stream, kind) in [(1, Kind::Response), (2, Kind::Data), (9, Kind::Other(4))] {
+            frame::put(&mut bytes, stream, kind, number as u8 & 7, |out| {
+                out.push(8)
+            })
+            .expect("a short frame");
+        }
+        put("ttrpc_frames", method, &bytes)?;
     }
     Ok(())
 }

@@ -10,7 +10,10 @@ mod program;
 mod record;
 mod resources;
 mod seccomp;
+mod shim_messages;
+mod shim_options;
 pub mod spec;
+mod ttrpc_frames;
 
 /// One way for hostile bytes into the project.
 pub struct Target {
@@ -43,7 +46,7 @@ const fn json(name: &'static str, run: fn(&[u8])) -> Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 13] = [
     json("spec", spec::run),
     json("exec", exec::run),
     json("record", record::run),
@@ -57,6 +60,9 @@ pub const TARGETS: [Target; 10] = [
     text("bus", bus::run),
     text("host", host::run),
     text("argv", argv::run),
+    text("ttrpc_frames", ttrpc_frames::run),
+    text("shim_messages", shim_messages::run),
+    text("shim_options", shim_options::run),
 ];
 
 /// A target with a bug in it, which shows that the engine and the corpus test find one.

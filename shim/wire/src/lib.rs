@@ -10,6 +10,7 @@ pub mod doors;
 mod fields;
 pub mod frame;
 pub mod messages;
+pub mod options;
 pub mod rpc;
 
 pub use codec::{Error, Fault, Fields, MOST_MEMORY, Message};

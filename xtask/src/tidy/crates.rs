@@ -87,6 +87,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
             "tare-stage",
             "tare-sys",
             "tare-oci",
+            "tare-shim-wire",
         ],
     ),
     ("xtask", &[]),
