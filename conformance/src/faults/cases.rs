@@ -89,8 +89,17 @@ impl Cases<'_> {
                 ground.attend_end();
             });
         }
+        // Past this barrier the host has noted the child, which may run ahead of it before.
+        let placed = steps
+            .child
+            .iter()
+            .position(|text| text.starts_with("barrier placed"));
+        let after = placed.expect("create places its child") + 2;
         self.checked("the runtime killed before it", |ground| {
-            let create = ground.make().env("TARE_FAULT", "child:12:die").spawn();
+            let create = ground
+                .make()
+                .env("TARE_FAULT", format!("child:{after}:die"))
+                .spawn();
             let pid = parked::stop(&create, &ground.known.borrow());
             create.kill();
             assert!(

@@ -3,6 +3,7 @@ use crate::open_beneath;
 use crate::parent::{self, Parent};
 use crate::text::{PathBuffer, split_last};
 use core::ffi::CStr;
+use tare_sys::mount as sys;
 use tare_sys::path::{self, Resolve, flags, open};
 use tare_sys::{Errno, Fd, Result, fd};
 
@@ -81,51 +82,67 @@ pub(crate) fn make_directory(root: Fd, dest: &CStr, mode: u32) -> Result<Fd> {
     make_directory_at(root, dest.to_bytes(), mode, 8)
 }
 
-/// Where a mount is to go: the directory, and whether it was made for it. What is made is made in the directory that `parent`
-/// keeps from then on; over a directory that was there before, the mount may cover that one too, so it is forgotten.
+/// Where a mount is to go.
+#[derive(Clone, Copy)]
+pub(crate) enum Spot<'p> {
+    /// On what was there.
+    There(Fd),
+    /// On a directory just made for it, of this name in the one that [`Parent`] keeps.
+    New(Fd, &'p CStr),
+    /// On a directory just made for it, opened.
+    Made(Fd),
+}
+
+impl Spot<'_> {
+    pub(crate) fn put(self, mount: Fd) -> Result<()> {
+        match self {
+            Spot::There(at) | Spot::Made(at) => sys::move_mount(mount, at),
+            Spot::New(directory, name) => sys::move_mount_in(mount, directory, name),
+        }
+    }
+
+    pub(crate) fn close(self) {
+        match self {
+            Spot::There(at) | Spot::Made(at) => fd::close(at),
+            Spot::New(..) => {}
+        }
+    }
+}
+
+/// The directory that a mount goes on, made if absent. What is made is made in the directory that `parent` keeps from then on; over
+/// one that was there before, the mount may cover that directory too, so it is forgotten.
 pub(crate) fn mount_point<'p>(
     parent: &mut Parent<'p>,
     root: Fd,
     dest: &'p CStr,
-) -> Result<(Fd, bool)> {
+) -> Result<Spot<'p>> {
     let split = parent::split(dest);
     if let Some((before, name)) = split
         && let Some(directory) = parent.kept(root, before)
-        && let Ok(Some(made)) = make_in(directory, name, 0o755)
+        && path::mkdir(directory, name, 0o755).is_ok()
     {
-        return Ok((made, true));
+        return Ok(Spot::New(directory, name));
     }
     let how = flags::PATH | flags::DIRECTORY;
     match open_beneath(root, dest, how, 0, Resolve::InRoot) {
         Err(Errno::ENOENT) => {}
         found => {
             parent.forget();
-            return found.map(|directory| (directory, false));
+            return found.map(Spot::There);
         }
     }
     if let Some((before, name)) = split
         && let Ok(directory) = parent.open(root, before)
-        && let Some(made) = make_in(directory, name, 0o755)?
     {
-        return Ok((made, true));
+        match path::mkdir(directory, name, 0o755) {
+            Ok(()) => return Ok(Spot::New(directory, name)),
+            // A link that leads nowhere, or somebody else was faster.
+            Err(Errno::EEXIST | Errno::ENOENT) => {}
+            Err(errno) => return Err(errno),
+        }
     }
     parent.forget();
-    Ok((make_directory(root, dest, 0o755)?, true))
-}
-
-/// A new directory in another. None where something of that name is there, or another was put in its place.
-fn make_in(directory: Fd, name: &CStr, mode: u32) -> Result<Option<Fd>> {
-    match path::mkdir(directory, name, mode) {
-        Ok(()) => {}
-        // A link that leads nowhere, or somebody else was faster.
-        Err(Errno::EEXIST | Errno::ENOENT) => return Ok(None),
-        Err(errno) => return Err(errno),
-    }
-    let how = flags::PATH | flags::DIRECTORY | flags::NOFOLLOW;
-    match open(directory, name, how, 0) {
-        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(None),
-        found => found.map(Some),
-    }
+    make_directory(root, dest, 0o755).map(Spot::Made)
 }
 
 #[cold]

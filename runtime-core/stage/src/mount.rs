@@ -1,4 +1,5 @@
 //! Mounts by fd: new filesystems, binds, the root, masks.
+use crate::fs::Spot;
 use crate::op::Attr;
 use crate::open_beneath;
 use crate::parent::Parent;
@@ -42,9 +43,9 @@ pub(crate) fn filesystem<'p>(
     copy_up: bool,
     no_symlink: bool,
 ) -> Result<Fd> {
-    let (target, made) = if no_symlink {
+    let spot = if no_symlink {
         parent.forget();
-        (plain_directory(root, dest)?, false)
+        Spot::There(plain_directory(root, dest)?)
     } else {
         fs::mount_point(parent, root, dest)?
     };
@@ -52,8 +53,11 @@ pub(crate) fn filesystem<'p>(
     if !source.is_empty() {
         sys::fs_string(context, c"source", source)?;
     }
-    if fstype == c"tmpfs" && !made && !names(options, c"mode") {
-        keep_mode(context, target)?;
+    if let Spot::There(covered) = spot
+        && fstype == c"tmpfs"
+        && !names(options, c"mode")
+    {
+        keep_mode(context, covered)?;
     }
     apply(context, options)?;
     sys::fs_create(context)?;
@@ -62,7 +66,13 @@ pub(crate) fn filesystem<'p>(
     let mounted = sys::fs_mount(context, u64::from(attr.set & !late))?;
     fd::close(context);
     if copy_up {
-        copy_up::directory(target, mounted)?;
+        let how = flags::PATH | flags::DIRECTORY | flags::NOFOLLOW;
+        let covered = match spot {
+            Spot::There(at) | Spot::Made(at) => fd::dup_from(at, 0)?,
+            Spot::New(directory, name) => open(directory, name, how, 0)?,
+        };
+        copy_up::directory(covered, mounted)?;
+        fd::close(covered);
     }
     // fsmount(2) has set the rest; clearing its atime bits again would undo it.
     let attr = Attr {
@@ -70,9 +80,9 @@ pub(crate) fn filesystem<'p>(
         clear: 0,
         ..attr
     };
-    change_and_move(mounted, target, attr)?;
+    change_and_move(mounted, spot, attr)?;
     propagate(mounted, attr.propagation)?;
-    fd::close(target);
+    spot.close();
     Ok(mounted)
 }
 
@@ -103,11 +113,11 @@ pub(crate) fn place<'p>(
         KIND_FILE => false,
         _ => fd::stat(tree)?.is_directory(),
     };
-    let target = if directory {
-        fs::mount_point(parent, root, dest)?.0
+    let spot = if directory {
+        fs::mount_point(parent, root, dest)?
     } else {
         parent.forget();
-        fs::make_file(root, dest)?
+        Spot::There(fs::make_file(root, dest)?)
     };
     if let Some(userns) = idmap {
         sys::set_attributes(
@@ -119,22 +129,22 @@ pub(crate) fn place<'p>(
             idmap_recursive,
         )?;
     }
-    change_and_move(tree, target, attr)?;
+    change_and_move(tree, spot, attr)?;
     if from_host {
         propagate(tree, MS_SLAVE | MS_REC)?;
     }
     propagate(tree, attr.propagation)?;
-    fd::close(target);
+    spot.close();
     Ok(())
 }
 
 /// New attributes of a detached mount and its place; kernels before 5.12 change only what has its place.
-fn change_and_move(mount: Fd, target: Fd, attr: Attr) -> Result<()> {
+fn change_and_move(mount: Fd, spot: Spot<'_>, attr: Attr) -> Result<()> {
     let early = change(mount, attr);
     if early != Err(Errno::ENOSYS) {
         early?;
     }
-    sys::move_mount(mount, target)?;
+    spot.put(mount)?;
     if early == Err(Errno::ENOSYS) {
         change_by_path(mount, attr)?;
     }

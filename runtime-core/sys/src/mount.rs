@@ -104,6 +104,20 @@ pub fn move_mount(mount: Fd, target: Fd) -> Result<()> {
     .map(drop)
 }
 
+/// The same on a name in a directory; a link of that name isn't followed.
+pub fn move_mount_in(mount: Fd, directory: Fd, name: &CStr) -> Result<()> {
+    const F_EMPTY_PATH: u32 = 0x4;
+    call!(
+        __NR_move_mount,
+        mount.reg(),
+        c"".as_ptr(),
+        directory.reg(),
+        name.as_ptr(),
+        F_EMPTY_PATH
+    )
+    .map(drop)
+}
+
 /// What [`set_attributes`] changes: MOUNT_ATTR_* and an MS_* propagation.
 #[derive(Clone, Copy, Default)]
 pub struct Change {
