@@ -12,7 +12,7 @@ ARGS ?=
 TARGET ?= spec
 SECONDS ?= 60
 
-.PHONY: wire-oracle help build demo test install uninstall bench bench-ab bench-v2 conformance runtime-tools rootless cve vm fmt tidy goldens trace dist deny many faults fuzz fuzz-mutants miri privilege
+.PHONY: wire-oracle help build demo test install uninstall bench bench-ab bench-v2 conformance runtime-tools rootless cve shim-suite vm fmt tidy goldens trace dist deny many faults fuzz fuzz-mutants miri privilege
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ rootless: ## the demo as a user without rights, and the cases of rootless and ne
 
 vm: ## real kernels in qemu; FILTER=scenario CASES=words of a case's name
 	@conformance/vm/run.sh '$(FILTER)' '$(CASES)'
+
+shim-suite: ## the black-box suite of shims on ours and on Debian's Go shim, or on SHIM=PATH; FILTER=words
+	@.ci/shim.sh '$(SHIM)' '$(FILTER)'
 
 cve: ## attacks that other runtimes fell for: 1,000 starts of each race, or STARTS=n
 	@.ci/cve.sh '$(STARTS)'

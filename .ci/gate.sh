@@ -73,6 +73,7 @@ if [ "$(id -u)" = 0 ]; then
   step suite-on-runc plain .ci/conformance.sh runc
   step runtime-tools plain conformance/runtime-tools/run.sh trun
   step vm plain conformance/vm/run.sh --gate
+  step shim plain .ci/shim.sh
   step callers plain conformance/callers/all.sh "$target/release/trun"
 else
   printf '\nnot root: conformance and the real callers did not run\n'

@@ -6,6 +6,8 @@ RUNTIME=${1:-${RUNTIME:-}}
 [ "$(id -u)" = 0 ] || { echo "callers/all.sh: needs root" >&2; exit 2; }
 case $RUNTIME in /*) ;; *) RUNTIME=$PWD/$RUNTIME ;; esac
 export RUNTIME
+# Its neighbour, where both are built.
+export SHIM=${SHIM:-$(dirname "$RUNTIME")/containerd-shim-tare-v2}
 cd "$(dirname "$0")" || exit 2
 
 missing=()
@@ -23,7 +25,9 @@ if [ ${#missing[@]} != 0 ]; then
 fi
 
 passed=0 failed=0
-for script in podman.sh docker.sh; do
+scripts=(podman.sh docker.sh)
+[ ! -x "$SHIM" ] || scripts+=(shim.sh)
+for script in "${scripts[@]}"; do
   log=$(mktemp)
   timeout -k 20 200 bash "./$script" 2>&1 | tee "$log"
   line=$(grep -E '^caller [a-z]+: [0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1)
