@@ -54,8 +54,8 @@ rootless: ## the demo as a user without rights, and the cases of rootless and ne
 vm: ## real kernels in qemu; FILTER=scenario CASES=words of a case's name
 	@conformance/vm/run.sh '$(FILTER)' '$(CASES)'
 
-shim-suite: ## the black-box suite of shims on ours and on Debian's Go shim, or on SHIM=PATH; FILTER=words
-	@.ci/shim.sh '$(SHIM)' '$(FILTER)'
+shim-suite: ## the black-box suite of shims on ours and on Debian's Go shim, or on SHIM=PATH; FILTER=words ARGS=--nightly
+	@.ci/shim.sh '$(SHIM)' '$(FILTER)' $(ARGS)
 
 cve: ## attacks that other runtimes fell for: 1,000 starts of each race, or STARTS=n
 	@.ci/cve.sh '$(STARTS)'

@@ -1,223 +1,428 @@
-//! The program's own contract: how it is started, what it prints, what it cleans up.
-use super::{Case, all, ours};
-use crate::proto::{Message, any};
-use crate::ttrpc::Client;
-use crate::world::{World, eventually, which};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+//! `start`: how containerd of each version asks for a shim, and what it takes as answer.
 
-pub fn cases() -> Vec<Case> {
-    vec![
-        all("bootstrap/bare-address", bare_address),
-        all("bootstrap/group-shares-a-server", group),
-        all("bootstrap/dead-socket-is-replaced", dead_socket),
-        all("bootstrap/bare-any-is-no-bootstrap", bare_any),
-        ours(
-            "bootstrap/params",
-            "BootstrapParams came with containerd 2.3",
-            params,
-        ),
-        ours(
-            "bootstrap/socket-is-private",
-            "its socket has the umask's mode",
-            private,
-        ),
-        all("bootstrap/version", version),
-        ours("bootstrap/info", "-info came with containerd 2.0", info),
-        all("bootstrap/delete-after-kill-9", delete_after_kill),
-        all("bootstrap/delete-without-a-container", delete_nothing),
-        all("bootstrap/no-bundle", no_bundle),
-        ours(
-            "bootstrap/unknown-flag",
-            "Go's flag package exits with 2",
-            unknown_flag,
-        ),
-    ]
+use crate::case::cases;
+use crate::client::Connection;
+use crate::lab::{Dialect, Lab, Output, is_default_place};
+use crate::process;
+use crate::task::{self, Task};
+use crate::wire::{Fields, Message, any};
+use rustix::process::Signal;
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+cases!("bootstrap":
+    bare_address_for_1_6,
+    options_for_1_6,
+    bare_address_or_json_for_1_7,
+    answer_for_2_0,
+    params_for_2_3,
+    params_with_a_socket_directory,
+    any_that_reads_as_params,
+    garbage_on_stdin,
+    streams_are_not_held,
+    long_names,
+    socket_is_private,
+    one_shim_for_a_group,
+    sandbox_id_is_a_group,
+    group_annotation_comes_first,
+    namespaces_do_not_share,
+    a_dead_socket_is_replaced,
+    two_starts_at_once,
+    no_config,
+    broken_config,
+    version_flag,
+    info,
+    info_with_options,
+);
+
+/// The task service answers behind it.
+#[track_caller]
+fn serves(lab: &Lab, socket: &Path) -> i32 {
+    let pids = lab.connect(socket).connect("none");
+    pids.unwrap_or_else(|status| panic!("Connect: {status}")).0
 }
 
-fn bare_address(w: &World) {
-    let bundle = w.bundle("c", &["true"]);
-    let said = w.run(&bundle, "c", &["start"], b"");
-    assert!(said.ok, "{}", said.stderr);
-    assert_eq!(
-        said.stderr, "",
-        "containerd takes standard error for a part of the address"
+fn bare_address_for_1_6(lab: &mut Lab) {
+    let container = lab.container("", &["true"]);
+    container.write();
+    let output = lab.start_output(&container, Dialect::V1_6, b"");
+    let text = String::from_utf8(output.stdout.clone()).expect("an address is text");
+    assert!(text.trim().starts_with("unix:///"), "{text:?}");
+    assert!(!text.trim().contains(char::is_whitespace), "{text:?}");
+    let socket = lab.socket(&container, &output, &text);
+    assert!(is_default_place(&socket), "{}", socket.display());
+    let pid = serves(lab, &socket);
+    assert!(process::is_alive(pid), "Connect says {pid}");
+}
+
+fn options_for_1_6(lab: &mut Lab) {
+    let container = lab.container("", &["true"]);
+    container.write();
+    let options = Message::new().flag(2, true).text(7, "/run/some-root");
+    let stdin = any("containerd.runc.v1.Options", &options.done()).done();
+    let output = lab.start_output(&container, Dialect::V1_6, &stdin);
+    let socket = lab.socket(
+        &container,
+        &output,
+        &String::from_utf8_lossy(&output.stdout),
     );
-    let address = String::from_utf8(said.stdout).unwrap();
-    let path = address.trim().strip_prefix("unix://").expect("unix://");
-    assert!(!path.starts_with('\0') && path.len() < 107, "{path}");
-    let mut client = w.connect(path, "c");
-    client.call("Shutdown", &which("c", "")).unwrap();
-    let pid = w.pid();
-    eventually("the server is still there after Shutdown", || {
-        !Path::new(&format!("/proc/{pid}")).exists() || is_zombie(pid)
-    });
-    assert!(Client::connect(path).is_err(), "its socket is still there");
+    serves(lab, &socket);
 }
 
-fn is_zombie(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
-}
-
-fn group(w: &World) {
-    let grouped = |config: &mut serde_json::Value| {
-        config["annotations"] = serde_json::json!({ "io.kubernetes.cri.sandbox-id": "pod" });
-    };
-    let first = w.bundle_with("pod", &["sleep", "100"], &grouped);
-    let second = w.bundle_with("c2", &["sleep", "100"], &grouped);
-    let alone = w.bundle("c3", &["true"]);
-    let address = w.start(&first, "pod");
-    assert_eq!(w.start(&second, "c2"), address);
-    assert_ne!(w.start(&alone, "c3"), address);
-    let mut client = w.connect(&address, "pod");
-    for id in ["pod", "c2"] {
-        client.call("Create", &w.create(id)).unwrap();
-        client.call("Start", &which(id, "")).unwrap();
+/// What 1.7 to 2.2 make of an answer: JSON with version and address, or the bare address of version 2.
+#[track_caller]
+fn old_answer(output: &Output) -> (u64, String) {
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    match serde_json::from_str::<serde_json::Value>(&text) {
+        Ok(json) => {
+            assert_eq!(json["protocol"], "ttrpc", "{text}");
+            let address = json["address"].as_str().unwrap_or_default().to_owned();
+            (json["version"].as_u64().unwrap_or(0), address)
+        }
+        Err(_) => (2, text),
     }
-    let state = client.call("State", &which("c2", "")).unwrap();
-    assert_eq!((state.get_text(1).as_str(), state.get(4)), ("c2", 2));
 }
 
-fn dead_socket(w: &World) {
-    let bundle = w.bundle("c", &["true"]);
-    let address = w.start(&bundle, "c");
-    w.connect(&address, "c");
-    let pid = rustix::process::Pid::from_raw(w.pid().cast_signed()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-    eventually("the socket still answers", || {
-        Client::connect(&address).is_err()
-    });
-    assert!(Path::new(&address).exists());
-    assert_eq!(w.start(&bundle, "c"), address);
-    w.connect(&address, "c");
+fn bare_address_or_json_for_1_7(lab: &mut Lab) {
+    let container = lab.container("", &["true"]);
+    container.write();
+    let output = lab.start_output(&container, Dialect::V1_7, b"");
+    let (version, address) = old_answer(&output);
+    assert_eq!(version, 2, "1.7 refuses version 3");
+    let socket = lab.socket(&container, &output, &address);
+    serves(lab, &socket);
 }
 
-fn bare_any(w: &World) {
-    let bundle = w.bundle("c", &["true"]);
+fn answer_for_2_0(lab: &mut Lab) {
+    let container = lab.container("", &["true"]);
+    container.write();
+    let output = lab.start_output(&container, Dialect::V2_0, b"");
+    let (version, address) = old_answer(&output);
+    let socket = lab.socket(&container, &output, &address);
+    let service = if version == 3 { task::V3 } else { task::V2 };
+    let connection = Connection::open(&socket).expect("the socket is there");
+    Task::new(connection, service)
+        .connect("none")
+        .expect("the version that was told is served");
+}
+
+fn params(lab: &Lab, id: &str) -> Message {
+    Message::new()
+        .text(1, id)
+        .text(2, &lab.namespace)
+        .text(4, "v2.3.0")
+        .text(5, &lab.events.path.to_string_lossy())
+        .text(6, &lab.address.to_string_lossy())
+        .text(7, "/no/such/containerd")
+}
+
+#[track_caller]
+fn result(output: &Output) -> (u64, String) {
+    let fields = Fields::read(&output.stdout);
+    let fields = fields.unwrap_or_else(|error| panic!("no BootstrapResult: {error}; {output:?}"));
+    assert_eq!(fields.text(3), "ttrpc", "{output:?}");
+    (fields.number(1), fields.text(2))
+}
+
+fn params_for_2_3(lab: &mut Lab) {
+    let container = lab.container("", &["true"]);
+    container.write();
     let options = any(
         "containerd.runc.v1.Options",
-        &Message::new().number(2, 1).encode(),
+        &Message::new().flag(2, true).done(),
     );
-    let said = w.run(&bundle, "c", &["start"], &options.encode());
-    assert!(said.ok, "{}", said.stderr);
-    let address = String::from_utf8(said.stdout).expect("the bare address");
-    w.connect(address.trim().trim_start_matches("unix://"), "c");
+    let stdin = params(lab, &container.id).message(8, Message::new().message(1, options));
+    let output = lab.start_output(&container, Dialect::V2_3, &stdin.done());
+    let (version, address) = result(&output);
+    let socket = lab.socket(&container, &output, &address);
+    let service = if version == 3 { task::V3 } else { task::V2 };
+    let connection = Connection::open(&socket).expect("the socket is there");
+    Task::new(connection, service)
+        .connect("none")
+        .expect("the version that was told is served");
 }
 
-fn params(w: &World) {
-    let bundle = w.bundle("c", &["true"]);
-    let sockets = w.dir.join("s");
-    let params = Message::new()
-        .text(1, "c")
-        .text(2, &w.namespace)
-        .text(5, &w.dir.join("events.sock").to_string_lossy())
-        .text(9, &sockets.to_string_lossy());
-    let said = w.run(&bundle, "c", &["start"], &params.encode());
-    assert!(said.ok && said.stderr.is_empty(), "{}", said.stderr);
-    let result = Message::decode(&said.stdout).expect("a BootstrapResult");
-    assert_eq!((result.get(1), result.get_text(3).as_str()), (3, "ttrpc"));
-    let address = result.get_text(2);
-    let path = address.strip_prefix("unix://").unwrap();
-    assert!(path.starts_with(&*sockets.to_string_lossy()), "{path}");
-    w.connect(path, "c")
-        .call_of(crate::ttrpc::V3, "Create", &w.create("c"))
-        .unwrap();
+fn params_with_a_socket_directory(lab: &mut Lab) {
+    let container = lab.container("", &["true"]);
+    container.write();
+    let sockets = lab.directory().join("sockets");
+    let stdin = params(lab, &container.id).text(9, &sockets.to_string_lossy());
+    let output = lab.start_output(&container, Dialect::V2_3, &stdin.done());
+    let (_, address) = result(&output);
+    let socket = lab.socket(&container, &output, &address);
+    serves(lab, &socket);
+    assert!(socket.starts_with(&sockets), "{}", socket.display());
+    private(&socket);
 }
 
-fn private(w: &World) {
-    let bundle = w.bundle("c", &["true"]);
-    let params = Message::new()
-        .text(1, "c")
-        .text(2, &w.namespace)
-        .text(9, &w.dir.join("s").to_string_lossy());
-    let said = w.run(&bundle, "c", &["start"], &params.encode());
-    let address = Message::decode(&said.stdout).unwrap().get_text(2);
-    let path = Path::new(address.trim_start_matches("unix://"));
-    w.connect(&path.to_string_lossy(), "c");
-    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode(path), mode(path.parent().unwrap())), (0o600, 0o700));
+/// Its type stands where BootstrapParams has the id.
+fn any_that_reads_as_params(lab: &mut Lab) {
+    let container = lab.container("", &["true"]);
+    container.write();
+    let options = Message::new().flag(2, true);
+    let stdin = any("containerd.runc.v1.Options", &options.done()).done();
+    let output = lab.start_output(&container, Dialect::V1_7, &stdin);
+    let (version, address) = old_answer(&output);
+    assert_eq!(version, 2);
+    let socket = lab.socket(&container, &output, &address);
+    serves(lab, &socket);
 }
 
-fn version(w: &World) {
-    let said = w.run(&w.dir, "c", &["-v"], b"");
-    assert!(said.ok && !said.stdout.is_empty());
-}
-
-fn info(w: &World) {
-    let options = any("containerd.runc.v1.Options", b"");
-    let said = w.run(&w.dir, "c", &["-info"], &options.encode());
-    assert!(said.ok && said.stderr.is_empty(), "{}", said.stderr);
-    let info = Message::decode(&said.stdout).expect("a RuntimeInfo, not wrapped in an Any");
-    assert_eq!(info.get_text(1), "io.containerd.tare.v2");
-    assert!(!info.get_message(2).get_text(1).is_empty());
-    assert_eq!(
-        info.get_message(3).get_text(1),
-        "containerd.runc.v1.Options"
-    );
-    let features: serde_json::Value =
-        serde_json::from_slice(info.get_message(4).get_bytes(2)).expect("JSON");
-    assert!(features["ociVersionMin"].is_string() && features["linux"].is_object());
-}
-
-fn delete_after_kill(w: &World) {
-    let bundle = w.bundle("c", &["sleep", "1000"]);
-    let mut client = w.connect(&w.start(&bundle, "c"), "c");
-    let source = w.dir.join("lower");
-    std::fs::rename(bundle.join("rootfs"), &source).unwrap();
-    let mount = Message::new()
-        .text(1, "bind")
-        .text(2, &source.to_string_lossy())
-        .text(4, "rbind");
-    client
-        .call("Create", &w.create("c").message(3, &mount))
-        .unwrap();
-    let pid = client.call("Start", &which("c", "")).unwrap().get(1);
-    let server = rustix::process::Pid::from_raw(w.pid().cast_signed()).unwrap();
-    rustix::process::kill_process(server, rustix::process::Signal::KILL).unwrap();
-    let path = bundle.to_string_lossy().into_owned();
-    let said = w.run(&bundle, "c", &["-bundle", &path, "delete"], b"");
-    assert!(said.ok, "{}", said.stderr);
-    let answer = Message::decode(&said.stdout).expect("a DeleteResponse");
-    assert_eq!((answer.get(1), answer.get(2)), (pid, 137));
-    assert!(answer.has(3), "it has no time");
-    eventually("its process runs on", || {
-        !Path::new(&format!("/proc/{pid}")).exists()
-    });
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-    assert!(!mounts.contains(&path), "its root is mounted still");
-    let cgroups = std::fs::read_dir("/sys/fs/cgroup").unwrap().flatten();
-    for hierarchy in cgroups {
-        let left = hierarchy.path().join(&w.namespace).join("c");
-        assert!(!left.exists(), "{}", left.display());
+/// An error or not: but an answer, and a shim only where one is told of.
+fn garbage_on_stdin(lab: &mut Lab) {
+    let container = lab.container("", &["true"]);
+    container.write();
+    let output = lab.start_output(&container, Dialect::V1_6, b"\xff\xff\xff\xff\x0f");
+    match output.code {
+        Some(0) => {
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            serves(lab, &lab.socket(&container, &output, &text));
+        }
+        Some(_) => assert!(!output.stderr.is_empty(), "it fails without a word"),
+        None => panic!("no end: {output:?}"),
     }
 }
 
-fn delete_nothing(w: &World) {
-    let bundle = w.bundle("c", &["true"]);
-    let path = bundle.to_string_lossy().into_owned();
-    let said = w.run(&bundle, "c", &["-bundle", &path, "delete"], b"");
-    assert!(said.ok, "{}", said.stderr);
+/// containerd reads both to their ends, so that a server that holds one of them would block it.
+fn streams_are_not_held(lab: &mut Lab) {
+    let container = lab.container("", &["true"]);
+    container.write();
+    let begin = std::time::Instant::now();
+    let socket = lab.start_socket(&container);
+    assert!(begin.elapsed() < Duration::from_secs(5));
+    let pid = serves(lab, &socket);
+    for (number, what) in [(0, "stdin"), (1, "stdout")] {
+        let target = fs::read_link(format!("/proc/{pid}/fd/{number}")).unwrap_or_default();
+        let target = target.to_string_lossy().into_owned();
+        assert!(!target.starts_with("pipe:"), "{what} is {target}");
+    }
+    let group = process_group(pid);
+    assert_ne!(
+        group,
+        process_group(std::process::id() as i32),
+        "a signal of its caller's group reaches it"
+    );
+}
+
+fn process_group(pid: i32) -> i32 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let tail = stat.rsplit_once(')').map_or("", |(_, tail)| tail);
+    tail.split_whitespace()
+        .nth(2)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0)
+}
+
+/// A socket's path ends at 107 bytes.
+fn long_names(lab: &mut Lab) {
+    let group = "x".repeat(1000);
+    let container = lab.container(&"y".repeat(60), &["true"]).in_group(&group);
+    container.write();
+    let socket = lab.start_socket(&container);
+    serves(lab, &socket);
+    assert!(socket.as_os_str().len() <= 107, "{}", socket.display());
+}
+
+/// Modes of the socket and of its directory.
+#[track_caller]
+fn private(socket: &Path) {
+    let socket_mode = mode(socket);
+    assert_eq!(socket_mode & 0o777, 0o600, "socket {socket_mode:o}");
+    let directory = socket.parent().expect("an absolute path");
+    let directory_mode = mode(directory);
     assert_eq!(
-        Message::decode(&said.stdout)
-            .expect("a DeleteResponse")
-            .get(2),
-        137
+        directory_mode & 0o777,
+        0o700,
+        "directory {directory_mode:o}"
     );
 }
 
-fn no_bundle(w: &World) {
-    let said = w.run(&w.dir, "c", &["start"], b"");
+fn mode(path: &Path) -> u32 {
+    let data = fs::metadata(path);
+    let data = data.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    data.permissions().mode()
+}
+
+fn socket_is_private(lab: &mut Lab) {
+    let container = lab.container("", &["true"]);
+    container.write();
+    let socket = lab.start_socket(&container);
+    let kind = fs::metadata(&socket)
+        .expect("no abstract socket")
+        .file_type();
+    assert!(kind.is_socket());
+    assert_eq!(mode(&socket) & 0o777, 0o600);
+    // Both shims' /run/containerd/s may have been made by the other: nobody else may enter is what counts.
+    let directory = socket.parent().expect("an absolute path");
+    assert_eq!(mode(directory) & 0o077, 0, "{:o}", mode(directory));
+}
+
+fn one_shim_for_a_group(lab: &mut Lab) {
+    let [first, second] = ["a", "b"].map(|name| {
+        let container = lab.container(name, &["sleep", "100"]);
+        container.in_group(&lab.namespace)
+    });
+    first.write();
+    second.write();
+    let sockets = [&first, &second].map(|one| lab.start_socket(one));
+    assert_eq!(sockets[0], sockets[1]);
+    let task = lab.connect(&sockets[0]);
+    let pids = [&first, &second].map(|one| {
+        lab.create(&task, one);
+        task.start(&one.id, "").expect("both run in one shim")
+    });
+    assert_ne!(pids[0], pids[1]);
+    let parents = pids.map(process::parent);
+    assert_eq!(parents[0], parents[1]);
+}
+
+fn annotated(lab: &Lab, name: &str, pairs: &[(&str, &str)]) -> PathBuf {
+    let mut container = lab.container(name, &["true"]);
+    for (key, value) in pairs {
+        container.spec["annotations"][*key] = (*value).into();
+    }
+    container.write();
+    lab.start_socket(&container)
+}
+
+fn sandbox_id_is_a_group(lab: &mut Lab) {
+    let sandbox = ("io.kubernetes.cri.sandbox-id", &*lab.namespace);
+    let [a, b] = ["a", "b"].map(|name| annotated(lab, name, &[sandbox]));
+    assert_eq!(a, b);
+    assert_ne!(a, annotated(lab, "c", &[]));
+}
+
+fn group_annotation_comes_first(lab: &mut Lab) {
+    let [g, s] = ["g", "s"].map(|end| format!("{}-{end}", lab.namespace));
+    let sandbox = ("io.kubernetes.cri.sandbox-id", &*s);
+    let group = ("io.containerd.runc.v2.group", &*g);
+    let a = annotated(lab, "a", &[sandbox, group]);
+    let b = annotated(lab, "b", &[group]);
+    let c = annotated(lab, "c", &[sandbox]);
+    assert_eq!(a, b);
+    assert_ne!(a, c);
+}
+
+fn namespaces_do_not_share(lab: &mut Lab) {
+    let [one, two] = ["a", "b"].map(|name| {
+        let container = lab.container(name, &["true"]).in_group("shared");
+        container.write();
+        container
+    });
+    let first = lab.start_socket(&one);
+    let own = std::mem::replace(&mut lab.namespace, format!("{}-other", lab.options.tag));
+    let second = lab.start_socket(&two);
+    crate::lab::remove_state(&lab.namespace);
+    lab.namespace = own;
+    assert_ne!(first, second);
+}
+
+fn a_dead_socket_is_replaced(lab: &mut Lab) {
+    let container = lab.container("", &["true"]);
+    container.write();
+    let socket = lab.start_socket(&container);
+    let pid = serves(lab, &socket);
+    process::kill(pid, Signal::KILL);
+    assert!(process::eventually(Duration::from_secs(2), || {
+        !process::is_alive(pid)
+    }));
+    assert!(socket.exists(), "a killed shim leaves its socket");
+    let again = lab.start_socket(&container);
+    assert_eq!(socket, again);
+    assert_ne!(serves(lab, &again), pid);
+}
+
+/// Of a pod's containers two may be started in the same moment.
+fn two_starts_at_once(lab: &mut Lab) {
+    for round in 0..5 {
+        let group = format!("{}-{round}", lab.namespace);
+        let containers = ["a", "b"].map(|name| {
+            let container = lab.container(&format!("{name}{round}"), &["true"]);
+            let container = container.in_group(&group);
+            container.write();
+            container
+        });
+        let outputs = start_both(lab, &containers);
+        let sockets = [0, 1].map(|index| {
+            let output: &Output = &outputs[index];
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            lab.socket(&containers[index], output, &text)
+        });
+        assert_eq!(sockets[0], sockets[1]);
+        let pids = sockets.map(|socket| serves(lab, &socket));
+        assert_eq!(pids[0], pids[1], "two shims for one group");
+    }
+}
+
+fn start_both(lab: &Lab, containers: &[crate::container::Container; 2]) -> [Output; 2] {
+    let commands = [0, 1].map(|index| lab.start_later(&containers[index]));
+    let threads = commands.map(std::thread::spawn);
+    threads.map(|thread| thread.join().expect("it does not panic"))
+}
+
+#[track_caller]
+fn fails(output: &Output) {
     assert!(
-        !said.ok && !said.stderr.is_empty(),
-        "started without a config.json"
+        output.code.is_some_and(|code| code != 0) && !output.stderr.is_empty(),
+        "{output:?}"
     );
 }
 
-fn unknown_flag(w: &World) {
-    let said = w.run(&w.dir, "c", &["-colour", "red", "start"], b"");
+fn no_config(lab: &mut Lab) {
+    let container = lab.container("", &["true"]);
+    fails(&lab.start_output(&container, Dialect::V1_6, b""));
+}
+
+fn broken_config(lab: &mut Lab) {
+    let container = lab.container("", &["true"]);
+    fs::write(container.bundle.join("config.json"), "{\"annotations\":").expect("own directory");
+    fails(&lab.start_output(&container, Dialect::V1_6, b""));
+}
+
+fn version_flag(lab: &mut Lab) {
+    let output = lab.plain(&["-v"], b"");
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let name = lab.options.shim.file_name().unwrap_or_default();
+    assert!(text.contains(&*name.to_string_lossy()), "{text}");
+    assert!(text.contains(|c: char| c.is_ascii_digit()), "{text}");
+}
+
+/// RuntimeInfo, raw: its name, a version, and features as JSON in an Any.
+#[track_caller]
+fn runtime_info(output: &Output) -> Fields {
     assert!(
-        !said.ok && said.stderr.contains("-colour"),
-        "{}",
-        said.stderr
+        output.code == Some(0) && output.stderr.is_empty(),
+        "{output:?}"
     );
+    let fields = Fields::read(&output.stdout);
+    let fields = fields.unwrap_or_else(|error| panic!("no RuntimeInfo: {error}; {output:?}"));
+    let name = fields.text(1);
+    assert!(name.starts_with("io.containerd."), "name {name:?}");
+    assert!(!fields.message(2).text(1).is_empty(), "no version");
+    let features = fields.message(4);
+    let json = serde_json::from_slice::<serde_json::Value>(features.bytes(2));
+    let json = json.unwrap_or_else(|error| panic!("features: {error}"));
+    assert!(json["ociVersionMax"].is_string(), "{json}");
+    assert!(json["linux"]["namespaces"].is_array(), "{json}");
+    // Why containerd asks at all.
+    assert!(
+        json["linux"]["mountExtensions"]["idmap"]["enabled"].is_boolean(),
+        "{json}"
+    );
+    fields
+}
+
+fn info(lab: &mut Lab) {
+    runtime_info(&lab.plain(&["-info"], b""));
+}
+
+fn info_with_options(lab: &mut Lab) {
+    let options = Message::new().flag(9, false).text(7, "/run/some-root");
+    let stdin = any("containerd.runc.v1.Options", &options.done()).done();
+    let fields = runtime_info(&lab.plain(&["-info"], &stdin));
+    // The options as they were understood.
+    assert_eq!(fields.message(3).text(1), "containerd.runc.v1.Options");
 }

@@ -1,234 +1,465 @@
 //! What no client should do: the shim answers with a code or hangs up, goes on for others, and keeps nothing.
-use super::{Case, all, ours};
-use crate::proto::Message;
-use crate::ttrpc::{Client, V2, code};
-use crate::world::{World, eventually, kill, refused, which};
-use std::path::Path;
 
-pub fn cases() -> Vec<Case> {
-    vec![
-        all("hostile/unknown-service-and-method", unknown),
-        all("hostile/message-too-long", too_long),
-        all("hostile/requests-that-are-none", garbage),
-        ours(
-            "hostile/frames-that-are-none",
-            "it closes the connection",
-            frames,
-        ),
-        all("hostile/half-a-frame-and-gone", half_a_frame),
-        all("hostile/half-closed", half_closed),
-        all("hostile/1000-connections", connections),
-        ours(
-            "hostile/fifos-that-nobody-opens",
-            "it waits for a reader in Create",
-            lonely_fifos,
-        ),
-        all("hostile/bundle-deleted", bundle_deleted),
-        ours(
-            "hostile/full-disk",
-            "it leaves the state of the failed Create",
-            full_disk,
-        ),
-        ours("hostile/sigterm-ends-it", "it ignores SIGTERM", sigterm),
-        all("hostile/sigusr1-and-sigpipe", signals),
-        ours(
-            "hostile/no-descriptor-is-left",
-            "it holds more of them for a while",
-            descriptors,
-        ),
-        ours(
-            "hostile/strange-ids",
-            "it takes what its caller gives it",
-            ids,
-        ),
-    ]
+use super::refused;
+use crate::case::cases;
+use crate::client::{Answer, Status, answer, code};
+use crate::container::Container;
+use crate::lab::Lab;
+use crate::process;
+use crate::task::{RUNNING, Task, V2};
+use crate::wire::{self, DATA, Message, REQUEST, RESPONSE};
+use std::fs;
+use std::io::Write;
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+cases!("hostile":
+    unknown_service,
+    unknown_method,
+    no_request,
+    a_payload_that_is_no_message,
+    one_byte_too_many,
+    almost_too_many_bytes,
+    a_length_of_four_gigabytes,
+    half_a_frame,
+    a_frame_in_single_bytes,
+    many_requests_in_one_write,
+    frames_of_other_kinds,
+    stream_zero,
+    even_stream,
+    the_same_stream_twice,
+    half_closed,
+    gone_while_it_waits,
+    a_client_that_does_not_read,
+    a_thousand_connections,
+    a_hundred_connections_at_once,
+    descriptors_after_many_lives,
+    strange_ids,
+    long_strings,
+);
+
+/// A shim with a running container, and a raw connection to it.
+struct Ground {
+    container: Container,
+    socket: PathBuf,
+    task: Task,
+    shim: i32,
 }
 
-fn lives(w: &World, id: &str) {
-    let mut c = w.connect(&address(w), id);
-    assert_eq!(c.call("State", &which(id, "")).unwrap().get(4), 2);
-}
-
-fn address(w: &World) -> String {
-    let text = std::fs::read_to_string(w.dir.join("c/address")).expect("the bundle's address");
-    text.trim().trim_start_matches("unix://").to_owned()
-}
-
-fn unknown(w: &World) {
-    let mut c = w.started("c", &["sleep", "1000"]);
-    refused(c.call("Dance", &which("c", "")), code::UNIMPLEMENTED);
-    refused(
-        c.call_of("no.such.Service", "State", &which("c", "")),
-        code::UNIMPLEMENTED,
-    );
-    lives(w, "c");
-}
-
-fn too_long(w: &World) {
-    let mut c = w.started("c", &["sleep", "1000"]);
-    c.raw(1001, 1, &vec![0; (4 << 20) + 1]);
-    let answer = c.receive(1001);
-    refused(answer, code::RESOURCE_EXHAUSTED);
-    lives(w, "c");
-}
-
-fn garbage(w: &World) {
-    let mut c = w.started("c", &["sleep", "1000"]);
-    let stream = c.send(V2, "State", b"\xff\xff\xff\xff");
-    assert!(c.receive(stream).is_err());
-    c.raw(2001, 1, b"\xff\xff");
-    let _ = Client::connect(&address(w));
-    lives(w, "c");
-}
-
-fn frames(w: &World) {
-    let mut c = w.started("c", &["sleep", "1000"]);
-    let request = Message::new()
-        .text(1, V2)
-        .text(2, "State")
-        .message(3, &which("c", ""))
-        .encode();
-    for (stream, kind) in [(1000, 1), (0, 1), (1003, 2), (1005, 3), (1007, 99)] {
-        c.raw(stream, kind, &request);
-    }
-    c.raw(3001, 1, &request);
-    assert_eq!(c.receive(3001).unwrap().get(4), 2);
-}
-
-fn half_a_frame(w: &World) {
-    w.started("c", &["sleep", "1000"]);
-    let before = w.descriptors();
-    for bytes in [
-        &b"\0"[..],
-        b"\0\0\0\x10\0\0\0\x01\x01\0half",
-        b"\0\x40\0\0\0\0\0\x01\x01\0",
-    ] {
-        let mut c = Client::connect(&address(w)).unwrap();
-        c.bytes(bytes);
-    }
-    eventually("descriptors are left", || w.descriptors() <= before);
-    lives(w, "c");
-}
-
-fn half_closed(w: &World) {
-    let mut c = w.started("c", &["sleep", "1000"]);
-    let mut waiter = w.connect(&address(w), "c");
-    let wait = waiter.send(V2, "Wait", &which("c", "").encode());
-    waiter.half_close();
-    std::thread::sleep(std::time::Duration::from_millis(100));
-    c.call("Kill", &kill("c", "", 9)).unwrap();
-    if w.is_ours() {
-        assert_eq!(waiter.receive(wait).unwrap().get(1), 137);
+fn ground(lab: &Lab) -> Ground {
+    let container = lab.container("", &["sleep", "1000"]);
+    container.write();
+    let socket = lab.start_socket(&container);
+    let task = lab.connect(&socket);
+    lab.create(&task, &container);
+    task.start(&container.id, "").expect("Start");
+    let shim = task.connect(&container.id).expect("Connect").0;
+    Ground {
+        container,
+        socket,
+        task,
+        shim,
     }
 }
 
-fn connections(w: &World) {
-    w.started("c", &["sleep", "1000"]);
-    let before = w.descriptors();
-    for _ in 0..10 {
-        let many: Vec<_> = (0..100)
-            .filter_map(|_| Client::connect(&address(w)).ok())
-            .collect();
-        assert!(many.len() > 50);
+impl Ground {
+    fn raw(&self) -> UnixStream {
+        let stream = UnixStream::connect(&self.socket).expect("it listens");
+        let limit = Some(Duration::from_secs(5));
+        stream.set_read_timeout(limit).expect("a limit");
+        stream.set_write_timeout(limit).expect("a limit");
+        stream
     }
-    eventually("descriptors are left", || w.descriptors() <= before);
-    lives(w, "c");
+
+    fn state(&self) -> Vec<u8> {
+        let message = Message::new().text(1, &self.container.id).done();
+        wire::request(V2, "State", &message)
+    }
+
+    /// It answers others, old and new.
+    #[track_caller]
+    fn serves(&self, lab: &Lab) {
+        let again = lab.connect(&self.socket);
+        for task in [&self.task, &again] {
+            let state = task.state(&self.container.id, "");
+            let state = state.unwrap_or_else(|status| panic!("State afterwards: {status}"));
+            assert_eq!(state.status, RUNNING);
+        }
+        assert_eq!(again.connect("none").expect("Connect").0, self.shim);
+    }
+
+    fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.shim)).map_or(0, Iterator::count)
+    }
+
+    /// As many descriptors as before, or some more that are no connection's: the cases make tens.
+    #[track_caller]
+    fn no_more_than(&self, before: usize) {
+        let flat = process::eventually(Duration::from_secs(5), || self.descriptors() <= before + 4);
+        assert!(flat, "{} descriptors, before {before}", self.descriptors());
+    }
 }
 
-fn lonely_fifos(w: &World) {
-    let (input, out, err) = (w.fifo("in"), w.fifo("out"), w.fifo("err"));
-    let bundle = w.bundle("c", &["sh", "-c", "echo x; echo y >&2"]);
-    let mut c = w.connect(&w.start(&bundle, "c"), "c");
-    let request = w.create("c").text(5, &input).text(6, &out).text(7, &err);
-    c.call("Create", &request).unwrap();
-    c.call("Start", &which("c", "")).unwrap();
-    assert_eq!(c.call("Wait", &which("c", "")).unwrap().get(1), 0);
-    c.call("Delete", &which("c", "")).unwrap();
+/// The answer on a stream; CLOSED where the shim hangs up.
+fn receive(from: &mut UnixStream, stream: u32) -> Answer {
+    loop {
+        let frame = wire::read_frame(from).map_err(|error| Status {
+            code: match error.kind() {
+                std::io::ErrorKind::WouldBlock => code::TIMEOUT,
+                _ => code::CLOSED,
+            },
+            message: error.to_string(),
+        })?;
+        if frame.stream == stream {
+            return answer(frame.kind, &frame.payload);
+        }
+    }
 }
 
-fn bundle_deleted(w: &World) {
-    let mut c = w.started("c", &["sleep", "1000"]);
-    std::fs::remove_dir_all(w.dir.join("c")).unwrap();
-    c.call("Kill", &kill("c", "", 9)).unwrap();
-    assert_eq!(c.call("Wait", &which("c", "")).unwrap().get(1), 137);
-    c.call("Delete", &which("c", "")).unwrap();
-    refused(c.call("Create", &w.create("d")), 2);
+/// Sends one frame; the answer.
+fn exchange(ground: &Ground, stream: u32, kind: u8, payload: &[u8]) -> Answer {
+    let mut raw = ground.raw();
+    raw.write_all(&wire::frame(stream, kind, payload))
+        .expect("it reads");
+    receive(&mut raw, stream)
 }
 
-fn full_disk(w: &World) {
-    let small = w.dir.join("small");
-    std::fs::create_dir_all(&small).unwrap();
-    let flags = rustix::mount::MountFlags::empty();
-    rustix::mount::mount("small", &small, "tmpfs", flags, Some(c"size=16k")).unwrap();
-    let bundle = w.bundle("c", &["true"]);
-    let mut c = w.connect(&w.start(&bundle, "c"), "c");
-    std::fs::write(small.join("fill"), vec![0; 16384]).unwrap_or(());
-    let options = Message::new().text(7, &small.to_string_lossy());
-    let options = crate::proto::any("containerd.runc.v1.Options", &options.encode());
-    let failure = c
-        .call("Create", &w.create("c").message(10, &options))
-        .unwrap_err();
-    assert!(failure.message.contains("ENOSPC"), "{}", failure.message);
-    std::fs::remove_file(small.join("fill")).unwrap();
+#[track_caller]
+fn fails_or_hangs_up(answer: Answer) {
+    let status = answer.expect_err("that is no request");
+    assert_ne!(status.code, code::TIMEOUT, "neither an answer nor an end");
+}
+
+fn unknown_service(lab: &mut Lab) {
+    let ground = ground(lab);
+    let connection = &ground.task.connection;
+    let id = Message::new().text(1, &ground.container.id).done();
+    for service in ["no.such.Service", "", "containerd.task.v9.Task"] {
+        refused(connection.call(service, "State", &id), code::UNIMPLEMENTED);
+    }
+    ground.serves(lab);
+}
+
+fn unknown_method(lab: &mut Lab) {
+    let ground = ground(lab);
+    let connection = &ground.task.connection;
+    for method in ["Dance", "state", ""] {
+        refused(connection.call(V2, method, b""), code::UNIMPLEMENTED);
+    }
+    ground.serves(lab);
+}
+
+fn no_request(lab: &mut Lab) {
+    let ground = ground(lab);
+    fails_or_hangs_up(exchange(&ground, 1, REQUEST, b"\xff\xff\xff\xff"));
+    ground.serves(lab);
+}
+
+fn a_payload_that_is_no_message(lab: &mut Lab) {
+    let ground = ground(lab);
+    for method in ["State", "Create", "Exec", "Update"] {
+        let answer = ground.task.connection.call(V2, method, b"\x0a\xff\xff\xff");
+        let status = answer.expect_err("that is no message");
+        assert!(status.code < 100, "{method}: {status}");
+    }
+    ground.serves(lab);
+}
+
+/// 4 MiB and one byte: said so on its stream.
+fn one_byte_too_many(lab: &mut Lab) {
+    let ground = ground(lab);
+    let mut raw = ground.raw();
+    let frame = wire::frame(1, REQUEST, &vec![0; (4 << 20) + 1]);
+    raw.write_all(&frame).expect("it reads");
+    refused(receive(&mut raw, 1), code::RESOURCE_EXHAUSTED);
+    ground.serves(lab);
+}
+
+/// A field that nobody knows fills it up.
+fn almost_too_many_bytes(lab: &mut Lab) {
+    let ground = ground(lab);
+    let id = Message::new().text(1, &ground.container.id);
+    let message = id.bytes(999, &vec![b'x'; (4 << 20) - 1000]).done();
+    let answer = ground.task.connection.call(V2, "State", &message);
+    assert_eq!(answer.expect("it is short enough").number(4), RUNNING);
+    ground.serves(lab);
+}
+
+/// The header alone: nothing may be made ready for it.
+fn a_length_of_four_gigabytes(lab: &mut Lab) {
+    let ground = ground(lab);
+    let before = resident(ground.shim);
+    let raws: Vec<UnixStream> = (0..20)
+        .map(|_| {
+            let mut raw = ground.raw();
+            raw.write_all(&wire::header(u32::MAX, 1, REQUEST))
+                .expect("it reads");
+            // It may have hung up already.
+            let _ = raw.write_all(&[0; 1000]);
+            raw
+        })
+        .collect();
+    ground.serves(lab);
+    let grown = resident(ground.shim).saturating_sub(before);
+    assert!(grown < 16 << 20, "the shim grew by {} KiB", grown >> 10);
+    drop(raws);
+    ground.serves(lab);
+}
+
+/// Bytes of VmRSS.
+pub fn resident(pid: i32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    number.expect("VmRSS") << 10
+}
+
+fn half_a_frame(lab: &mut Lab) {
+    let ground = ground(lab);
+    ground.serves(lab);
+    let before = ground.descriptors();
+    let whole = wire::frame(1, REQUEST, &ground.state());
+    let lengths = [1, 4, 9, 10, 11, whole.len() - 1];
+    for length in lengths.into_iter().cycle().take(36) {
+        let mut raw = ground.raw();
+        raw.write_all(&whole[..length]).expect("it reads");
+        ground.serves(lab);
+        drop(raw);
+    }
+    ground.no_more_than(before);
+    ground.serves(lab);
+}
+
+fn a_frame_in_single_bytes(lab: &mut Lab) {
+    let ground = ground(lab);
+    let mut raw = ground.raw();
+    for byte in wire::frame(1, REQUEST, &ground.state()) {
+        raw.write_all(&[byte]).expect("it reads");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(receive(&mut raw, 1).expect("State").number(4), RUNNING);
+}
+
+fn many_requests_in_one_write(lab: &mut Lab) {
+    let ground = ground(lab);
+    let mut raw = ground.raw();
+    let mut bytes = Vec::new();
+    for number in 0..100 {
+        bytes.extend(wire::frame(number * 2 + 1, REQUEST, &ground.state()));
+    }
+    raw.write_all(&bytes).expect("it reads");
+    let mut streams: Vec<u32> = (0..100)
+        .map(|_| {
+            let frame = wire::read_frame(&mut raw).expect("an answer for each");
+            let state = answer(frame.kind, &frame.payload).expect("State");
+            assert_eq!(state.number(4), RUNNING);
+            frame.stream
+        })
+        .collect();
+    streams.sort_unstable();
+    let expected: Vec<u32> = (0..100).map(|number| number * 2 + 1).collect();
+    assert_eq!(streams, expected);
+}
+
+/// Responses, data and what is no kind: passed over or refused, and the next request is answered, or the connection ends.
+fn frames_of_other_kinds(lab: &mut Lab) {
+    let ground = ground(lab);
+    for kind in [RESPONSE, DATA, 0, 99, 255] {
+        let mut raw = ground.raw();
+        raw.write_all(&wire::frame(1, kind, &ground.state()))
+            .expect("it reads");
+        let sent = raw.write_all(&wire::frame(3, REQUEST, &ground.state()));
+        let answer = match sent {
+            Ok(()) => receive(&mut raw, 3),
+            Err(_) => continue,
+        };
+        match answer {
+            Ok(state) => assert_eq!(state.number(4), RUNNING, "kind {kind}"),
+            Err(status) => assert_eq!(status.code, code::CLOSED, "kind {kind}: {status}"),
+        }
+        ground.serves(lab);
+    }
+}
+
+fn stream_zero(lab: &mut Lab) {
+    let ground = ground(lab);
+    fails_or_hangs_up(exchange(&ground, 0, REQUEST, &ground.state()));
+    ground.serves(lab);
+}
+
+/// Clients have the odd ones.
+fn even_stream(lab: &mut Lab) {
+    let ground = ground(lab);
+    let status = exchange(&ground, 2, REQUEST, &ground.state()).expect_err("an even number");
     assert!(
-        !small.join(&w.namespace).join("c").exists(),
-        "a state directory is left"
+        status.code == code::INVALID_ARGUMENT || status.code == code::CLOSED,
+        "{status}"
     );
-    rustix::mount::unmount(&small, rustix::mount::UnmountFlags::DETACH).unwrap();
-    c.call("Create", &w.create("c")).unwrap();
+    ground.serves(lab);
 }
 
-fn send(w: &World, signal: rustix::process::Signal) {
-    let pid = rustix::process::Pid::from_raw(w.pid().cast_signed()).unwrap();
-    rustix::process::kill_process(pid, signal).unwrap();
+fn the_same_stream_twice(lab: &mut Lab) {
+    let ground = ground(lab);
+    let mut raw = ground.raw();
+    for round in 0..2 {
+        // It may have hung up.
+        let _ = raw.write_all(&wire::frame(1, REQUEST, &ground.state()));
+        match receive(&mut raw, 1) {
+            Ok(_) => {}
+            Err(status) => assert!(round == 1 && status.code != code::TIMEOUT, "{status}"),
+        }
+    }
+    ground.serves(lab);
 }
 
-fn sigterm(w: &World) {
-    let bundle = w.bundle("c", &["true"]);
-    let address = w.start(&bundle, "c");
-    w.connect(&address, "c");
-    send(w, rustix::process::Signal::TERM);
-    eventually("it goes on", || Client::connect(&address).is_err());
-    eventually("its socket is there", || !Path::new(&address).exists());
+/// What was asked before is answered, or the connection ends; others go on.
+fn half_closed(lab: &mut Lab) {
+    let ground = ground(lab);
+    let mut raw = ground.raw();
+    let id = Message::new().text(1, &ground.container.id).done();
+    let wait = wire::request(V2, "Wait", &id);
+    raw.write_all(&wire::frame(1, REQUEST, &wait))
+        .expect("it reads");
+    raw.shutdown(Shutdown::Write).expect("a socket");
+    std::thread::sleep(Duration::from_millis(100));
+    ground.serves(lab);
+    ground.task.kill(&ground.container.id, "", 9).expect("Kill");
+    match receive(&mut raw, 1) {
+        Ok(end) => assert_eq!(end.number(1), 137),
+        Err(status) => assert_eq!(status.code, code::CLOSED, "{status}"),
+    }
 }
 
-fn signals(w: &World) {
-    w.started("c", &["sleep", "1000"]);
-    send(w, rustix::process::Signal::USR1);
-    send(w, rustix::process::Signal::PIPE);
-    std::thread::sleep(std::time::Duration::from_millis(50));
-    lives(w, "c");
+/// Waits of clients that are gone cost nothing.
+fn gone_while_it_waits(lab: &mut Lab) {
+    let ground = ground(lab);
+    let before = ground.descriptors();
+    for _ in 0..50 {
+        let task = lab.connect(&ground.socket);
+        let waits: Vec<_> = (0..10)
+            .map(|_| task.begin_wait(&ground.container.id, ""))
+            .collect();
+        task.state(&ground.container.id, "").expect("State");
+        drop((task, waits));
+    }
+    ground.no_more_than(before);
+    ground.serves(lab);
 }
 
-fn descriptors(w: &World) {
-    let bundle = w.bundle("c", &["true"]);
-    let mut c = w.connect(&w.start(&bundle, "c"), "c");
-    let mut life = || {
-        c.call("Create", &w.create("c")).unwrap();
-        c.call("Start", &which("c", "")).unwrap();
-        c.call("Wait", &which("c", "")).unwrap();
-        c.call("Delete", &which("c", "")).unwrap();
+/// Its socket is full of answers; nobody else may notice.
+fn a_client_that_does_not_read(lab: &mut Lab) {
+    let ground = ground(lab);
+    let mut raw = ground.raw();
+    raw.set_write_timeout(Some(Duration::from_millis(500)))
+        .expect("a limit");
+    for number in 0..20_000 {
+        let frame = wire::frame(number * 2 + 1, REQUEST, &ground.state());
+        if raw.write_all(&frame).is_err() {
+            break;
+        }
+    }
+    let before = resident(ground.shim);
+    ground.serves(lab);
+    ground.task.kill(&ground.container.id, "", 9).expect("Kill");
+    assert_eq!(
+        ground.task.wait(&ground.container.id, "").expect("Wait"),
+        137
+    );
+    assert!(
+        before < 64 << 20,
+        "{} KiB of answers are kept",
+        before >> 10
+    );
+}
+
+fn a_thousand_connections(lab: &mut Lab) {
+    let ground = ground(lab);
+    let before = ground.descriptors();
+    for number in 0..1000 {
+        let mut raw = ground.raw();
+        if number % 3 == 0 {
+            raw.write_all(&wire::frame(1, REQUEST, &ground.state()))
+                .expect("it reads");
+        }
+    }
+    ground.no_more_than(before);
+    ground.serves(lab);
+}
+
+fn a_hundred_connections_at_once(lab: &mut Lab) {
+    let ground = ground(lab);
+    let before = ground.descriptors();
+    let mut raws: Vec<UnixStream> = (0..100).map(|_| ground.raw()).collect();
+    for raw in &mut raws {
+        raw.write_all(&wire::frame(1, REQUEST, &ground.state()))
+            .expect("it reads");
+    }
+    for raw in &mut raws {
+        assert_eq!(receive(raw, 1).expect("State").number(4), RUNNING);
+    }
+    drop(raws);
+    ground.no_more_than(before);
+}
+
+/// Lives with streams and execs: none leaves a descriptor.
+fn descriptors_after_many_lives(lab: &mut Lab) {
+    let ground = ground(lab);
+    let life = |name: &str| {
+        let mut container = lab.container(name, &["sh", "-c", "echo hello"]);
+        let (output, _errors) = container.read_both();
+        container.write();
+        lab.create(&ground.task, &container);
+        ground.task.start(&container.id, "").expect("Start");
+        ground.task.wait(&container.id, "").expect("Wait");
+        ground.task.delete(&container.id, "").expect("Delete");
+        assert_eq!(output.text(), "hello\n");
     };
-    life();
-    let before = w.descriptors();
-    for _ in 0..5 {
-        life();
+    life("first");
+    std::thread::sleep(Duration::from_millis(200));
+    let before = ground.descriptors();
+    for number in 0..10 {
+        life(&number.to_string());
     }
-    eventually("descriptors are left", || w.descriptors() <= before);
+    ground.no_more_than(before);
 }
 
-fn ids(w: &World) {
-    let bundle = w.bundle("c", &["true"]);
-    let mut c = w.connect(&w.start(&bundle, "c"), "c");
-    for id in ["../x", "a/b", ".", "a b"] {
-        let request = Message::new()
-            .text(1, id)
-            .text(2, &bundle.to_string_lossy());
-        refused(c.call("Create", &request), code::INVALID_ARGUMENT);
+/// Ids become paths of state and cgroups.
+fn strange_ids(lab: &mut Lab) {
+    let ground = ground(lab);
+    let Container { bundle, stdio, .. } = &ground.container;
+    for id in ["../x", "a/b", ".", "..", "a b", "", "a\0b"] {
+        let created = ground
+            .task
+            .create(id, bundle, &[], stdio, lab.runc_options());
+        refused(created, code::INVALID_ARGUMENT);
     }
-    let long = "x".repeat(2000);
-    let request = Message::new()
-        .text(1, &long)
-        .text(2, &bundle.to_string_lossy());
-    refused(c.call("Create", &request), code::INVALID_ARGUMENT);
+    ground.serves(lab);
+}
+
+fn long_strings(lab: &mut Lab) {
+    let ground = ground(lab);
+    let long = "x".repeat(100_000);
+    let Container {
+        id, bundle, stdio, ..
+    } = &ground.container;
+    let status = ground
+        .task
+        .create(&long, bundle, &[], stdio, lab.runc_options())
+        .expect_err("no id is that long");
+    assert!(status.code < 100, "{}", status.code);
+    refused(ground.task.state(&long, ""), code::NOT_FOUND);
+    refused(ground.task.state(id, &long), code::NOT_FOUND);
+    let mut streams = stdio.clone();
+    streams.stdout = format!("/{long}");
+    streams.stderr.clone_from(&streams.stdout);
+    let other = lab.container("other", &["true"]);
+    other.write();
+    let created = ground
+        .task
+        .create(&other.id, &other.bundle, &[], &streams, lab.runc_options());
+    let status = created.expect_err("no path is that long");
+    assert!(status.code < 100, "{}", status.code);
+    ground.serves(lab);
 }

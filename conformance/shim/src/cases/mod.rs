@@ -1,44 +1,48 @@
-//! The cases, by what they look at.
-use crate::world::World;
+//! The cases, by what they ask of a shim.
 
+use crate::case::Case;
+use crate::client::Status;
+
+mod adversity;
 mod bootstrap;
+mod cleanup;
+mod exec;
 mod hostile;
+mod lifecycle;
+mod mounts;
+mod options;
 mod order;
+mod resources;
+mod services;
 mod stdio;
-mod task;
+mod terminal;
 
-/// A case: its name, who can be held to it, and what it does.
-pub struct Case {
-    /// `GROUP/NAME`.
-    pub name: &'static str,
-    /// Why only ours is held to it, where that is so.
-    pub ours: Option<&'static str>,
-    /// Panics when the shim is wrong.
-    pub run: fn(&World),
+pub fn all() -> Vec<Case> {
+    [
+        bootstrap::cases,
+        cleanup::cases,
+        lifecycle::cases,
+        exec::cases,
+        resources::cases,
+        order::cases,
+        mounts::cases,
+        stdio::cases,
+        terminal::cases,
+        options::cases,
+        services::cases,
+        hostile::cases,
+        adversity::cases,
+    ]
+    .into_iter()
+    .flat_map(|cases| cases())
+    .collect()
 }
 
-const fn all(name: &'static str, run: fn(&World)) -> Case {
-    Case {
-        name,
-        ours: None,
-        run,
+/// Asserts a code, and shows the words when it is another.
+#[track_caller]
+pub fn refused<T: std::fmt::Debug>(result: Result<T, Status>, code: u64) -> String {
+    match result {
+        Err(status) if status.code == code => status.message,
+        other => panic!("code {code} was expected, not {other:?}"),
     }
-}
-
-const fn ours(name: &'static str, why: &'static str, run: fn(&World)) -> Case {
-    Case {
-        name,
-        ours: Some(why),
-        run,
-    }
-}
-
-/// All of them.
-pub fn cases() -> Vec<Case> {
-    let mut cases = bootstrap::cases();
-    cases.extend(task::cases());
-    cases.extend(order::cases());
-    cases.extend(stdio::cases());
-    cases.extend(hostile::cases());
-    cases
 }

@@ -1,278 +1,424 @@
-//! Streams: where output goes, how input ends, terminals, loggers, readers that are slow or come back.
-use super::{Case, all, ours};
-use crate::proto::Message;
-use crate::ttrpc::Client;
-use crate::world::{World, eventually, exec, which};
-use std::fs::File;
-use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-use std::time::Duration;
+//! Streams: nothing, fifos, files, loggers; to their ends, and to nobody.
 
-pub fn cases() -> Vec<Case> {
-    vec![
-        all("stdio/none", none),
-        all("stdio/fifos", fifos),
-        all("stdio/input-and-its-end", input),
-        ours(
-            "stdio/input-ends-with-its-writer",
-            "its copy of the fifo needs CloseIO",
-            input_ends,
-        ),
-        all("stdio/file", file),
-        all("stdio/binary-logger", binary),
-        all("stdio/terminal", terminal),
-        all("stdio/terminal-of-an-exec", terminal_exec),
-        all("stdio/reader-comes-back", reader_returns),
-        ours(
-            "stdio/slow-reader-takes-no-memory",
-            "its heap grows by some MB",
-            slow,
-        ),
-        all("stdio/nothing-is-lost-at-the-end", all_read),
-        ours(
-            "stdio/no-such-scheme",
-            "it makes a fifo's path of it",
-            scheme,
-        ),
-    ]
+use super::hostile::resident;
+use super::refused;
+use crate::case::cases;
+use crate::client::code;
+use crate::container::Container;
+use crate::fifo::{self, Reader};
+use crate::lab::Lab;
+use crate::process;
+use crate::task::Task;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+cases!("stdio":
+    nothing,
+    output_and_errors_apart,
+    fifo_scheme,
+    ends_before_delete,
+    ends_before_delete_of_an_exec,
+    what_waits_in_the_fifo,
+    input_until_close_io,
+    input_until_close_io_of_an_exec,
+    input_whose_writer_goes,
+    input_ends_with_its_writer,
+    input_that_nobody_reads,
+    a_child_keeps_the_output,
+    no_such_scheme,
+    a_file,
+    a_file_in_a_new_directory,
+    a_logger,
+    a_logger_that_is_not_there,
+    a_logger_that_ends_early,
+    a_reader_that_comes_again,
+    a_slow_reader,
+    output_of_a_shim_that_is_killed,
+);
+
+#[track_caller]
+fn waited(task: &Task, container: &Container) -> u64 {
+    task.wait(&container.id, "").expect("Wait")
 }
 
-/// Creates and starts with these streams.
-fn run(w: &World, args: &[&str], streams: &[(u32, &str)]) -> Client {
-    let bundle = w.bundle("c", args);
-    let mut client = w.connect(&w.start(&bundle, "c"), "c");
-    let mut request = w.create("c");
-    for (field, name) in streams {
-        request = request.text(*field, name);
-    }
-    // The Go shim opens both or none.
-    if let [.., (6, out)] = streams {
-        request = request.text(7, out);
-    }
-    client.call("Create", &request).unwrap();
-    client.call("Start", &which("c", "")).unwrap();
-    client
+fn nothing(lab: &mut Lab) {
+    let line = "readlink /proc/self/fd/0 2>/dev/null; cat; echo lost; echo lost >&2; exit 5";
+    let container = lab.container("", &["sh", "-c", line]);
+    let task = lab.started(&container);
+    assert_eq!(waited(&task, &container), 5);
 }
 
-/// Opens a fifo as containerd does: for reading, without waiting.
-fn reader(path: &str) -> File {
-    const O_NONBLOCK: i32 = 0o4000;
-    File::options()
-        .read(true)
-        .custom_flags(O_NONBLOCK)
-        .open(path)
-        .unwrap()
-}
-
-/// All that comes until the end, or for some seconds.
-fn read_all(file: &mut File) -> Vec<u8> {
-    let mut all = Vec::new();
-    let mut bytes = [0; 65536];
-    let end = std::time::Instant::now() + Duration::from_secs(15);
-    while std::time::Instant::now() < end {
-        match file.read(&mut bytes) {
-            Ok(0) => {
-                if !all.is_empty() {
-                    return all;
-                }
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            Ok(count) => all.extend_from_slice(&bytes[..count]),
-            Err(_) => std::thread::sleep(Duration::from_millis(2)),
-        }
-    }
-    all
-}
-
-fn none(w: &World) {
-    let mut c = run(w, &["sh", "-c", "echo out; echo err >&2; cat; exit 5"], &[]);
-    assert_eq!(c.call("Wait", &which("c", "")).unwrap().get(1), 5);
-}
-
-fn fifos(w: &World) {
-    let (out, err) = (w.fifo("out"), w.fifo("err"));
-    let (mut o, mut e) = (reader(&out), reader(&err));
-    let mut c = run(
-        w,
-        &["sh", "-c", "echo out; echo err >&2"],
-        &[(6, &out), (7, &err)],
-    );
-    c.call("Wait", &which("c", "")).unwrap();
-    c.call("Delete", &which("c", "")).unwrap();
+fn output_and_errors_apart(lab: &mut Lab) {
+    let mut container = lab.container("", &["sh", "-c", "echo out; echo err >&2; echo out2"]);
+    let (output, errors) = container.read_both();
+    let task = lab.started(&container);
+    waited(&task, &container);
+    task.delete(&container.id, "").expect("Delete");
     assert_eq!(
-        (read_all(&mut o), read_all(&mut e)),
-        (b"out\n".to_vec(), b"err\n".to_vec())
+        (output.text(), errors.text()),
+        ("out\nout2\n".to_owned(), "err\n".to_owned())
     );
 }
 
-fn input(w: &World) {
-    let (input, out) = (w.fifo("in"), w.fifo("out"));
-    let mut o = reader(&out);
-    let mut hold = File::options().read(true).write(true).open(&input).unwrap();
-    let mut c = run(w, &["cat"], &[(5, &input), (6, &out)]);
-    hold.write_all(b"hello\n").unwrap();
-    eventually("input does not arrive", || {
-        let mut bytes = [0; 16];
-        matches!((&o).read(&mut bytes), Ok(6))
+fn fifo_scheme(lab: &mut Lab) {
+    let mut container = lab.container("", &["echo", "hello"]);
+    let (output, _errors) = container.read_both();
+    for path in [&mut container.stdio.stdout, &mut container.stdio.stderr] {
+        *path = format!("fifo://{path}");
+    }
+    let task = lab.started(&container);
+    waited(&task, &container);
+    task.delete(&container.id, "").expect("Delete");
+    assert_eq!(output.text(), "hello\n");
+}
+
+/// containerd's client reads to the end before it calls Delete.
+fn ends_before_delete(lab: &mut Lab) {
+    let mut container = lab.container("", &["echo", "hello"]);
+    let (output, errors) = container.read_both();
+    let task = lab.started(&container);
+    waited(&task, &container);
+    assert_eq!(
+        (output.text().as_str(), errors.text().as_str()),
+        ("hello\n", "")
+    );
+}
+
+/// CRI's exec does so too.
+fn ends_before_delete_of_an_exec(lab: &mut Lab) {
+    let container = lab.container("", &["sleep", "100"]);
+    let task = lab.started(&container);
+    let mut streams = lab.container("streams", &["true"]);
+    let (output, errors) = streams.read_both();
+    let process = container.process(&["echo", "hello"]);
+    task.exec(&container.id, "e", &process, &streams.stdio)
+        .expect("Exec");
+    task.start(&container.id, "e").expect("Start");
+    task.wait(&container.id, "e").expect("Wait");
+    assert_eq!(
+        (output.text().as_str(), errors.text().as_str()),
+        ("hello\n", "")
+    );
+}
+
+/// The reader is late: process and task are gone when it begins.
+fn what_waits_in_the_fifo(lab: &mut Lab) {
+    let line = "head -c 60000 /dev/zero | tr '\\0' x";
+    let mut container = lab.container("", &["sh", "-c", line]);
+    let go = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let held = std::sync::Arc::clone(&go);
+    let [path, errors] = ["stdout", "stderr"].map(|name| container.fifo(name));
+    let _errors = Reader::open(&errors);
+    // Holds the fifo open, and reads nothing after the first byte for a while.
+    let output = Reader::with(&path, move |_| {
+        while !held.load(std::sync::atomic::Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     });
-    hold.write_all(b"more\n").unwrap();
-    drop(hold);
-    c.call("CloseIO", &which("c", "").number(3, 1)).unwrap();
-    assert_eq!(c.call("Wait", &which("c", "")).unwrap().get(1), 0);
-    c.call("Delete", &which("c", "")).unwrap();
-    assert_eq!(read_all(&mut o), b"more\n");
+    container.stdio.stdout = path.to_string_lossy().into_owned();
+    container.stdio.stderr = errors.to_string_lossy().into_owned();
+    let task = lab.started(&container);
+    assert_eq!(waited(&task, &container), 0);
+    std::thread::sleep(Duration::from_millis(200));
+    go.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(output.whole(Duration::from_secs(5)).len(), 60_000);
 }
 
-fn input_ends(w: &World) {
-    let input = w.fifo("in");
-    let hold = File::options().read(true).write(true).open(&input).unwrap();
-    let mut c = run(w, &["cat"], &[(5, &input)]);
-    let mut writer = File::options().write(true).open(&input).unwrap();
-    writer.write_all(b"x").unwrap();
-    drop((hold, writer));
-    assert_eq!(c.call("Wait", &which("c", "")).unwrap().get(1), 0);
+fn input_until_close_io(lab: &mut Lab) {
+    let mut container = lab.container("", &["sh", "-c", "cat; echo end"]);
+    let path = container.give_stdin();
+    let output = container.read_stdout();
+    let task = lab.started(&container);
+    let mut input = fifo::writer(&path);
+    input.write_all(b"one\n").expect("the shim reads");
+    output.await_word("one");
+    input.write_all(b"two\n").expect("the shim reads");
+    output.await_word("two");
+    task.close_io(&container.id, "").expect("CloseIO");
+    drop(input);
+    assert_eq!(waited(&task, &container), 0);
+    assert_eq!(output.text(), "one\ntwo\nend\n");
 }
 
-fn file(w: &World) {
-    let log = w.dir.join("logs/of/it.log");
-    let name = format!("file://{}", log.display());
-    let mut c = run(
-        w,
-        &["sh", "-c", "echo one; echo two >&2"],
-        &[(6, &name), (7, &name)],
-    );
-    c.call("Wait", &which("c", "")).unwrap();
-    c.call("Delete", &which("c", "")).unwrap();
-    eventually("the log lacks a line", || {
-        std::fs::read_to_string(&log).is_ok_and(|text| text.contains("one") && text.contains("two"))
-    });
+fn input_until_close_io_of_an_exec(lab: &mut Lab) {
+    let container = lab.container("", &["sleep", "100"]);
+    let task = lab.started(&container);
+    let mut streams = lab.container("streams", &["true"]);
+    let path = streams.give_stdin();
+    let output = streams.read_stdout();
+    let process = container.process(&["sh", "-c", "cat; exit 6"]);
+    task.exec(&container.id, "e", &process, &streams.stdio)
+        .expect("Exec");
+    task.start(&container.id, "e").expect("Start");
+    let mut input = fifo::writer(&path);
+    input.write_all(b"hello\n").expect("the shim reads");
+    output.await_word("hello");
+    task.close_io(&container.id, "e").expect("CloseIO");
+    drop(input);
+    assert_eq!(task.wait(&container.id, "e").expect("Wait"), 6);
 }
 
-fn binary(w: &World) {
-    let logger = w.dir.join("logger");
-    let out = w.dir.join("logged");
-    let script = format!(
-        "#!/bin/sh\necho \"$CONTAINER_ID $CONTAINER_NAMESPACE $*\" >{0}.env\nexec 5>&-\ncat <&3 >{0}.out &\ncat <&4 >{0}.err\nwait\n",
-        out.display()
+/// `echo hello | ctr run`: the writer writes, closes, and says CloseIO.
+fn input_whose_writer_goes(lab: &mut Lab) {
+    let mut container = lab.container("", &["wc", "-c"]);
+    let path = container.give_stdin();
+    let output = container.read_stdout();
+    let task = lab.created(&container);
+    let mut input = fifo::writer(&path);
+    let writer = std::thread::spawn(move || input.write_all(&vec![b'x'; 1 << 20]));
+    task.start(&container.id, "").expect("Start");
+    writer.join().expect("no panic").expect("all was read");
+    task.close_io(&container.id, "").expect("CloseIO");
+    assert_eq!(waited(&task, &container), 0);
+    assert_eq!(output.text().trim(), (1 << 20).to_string());
+}
+
+/// Without CloseIO.
+fn input_ends_with_its_writer(lab: &mut Lab) {
+    let mut container = lab.container("", &["cat"]);
+    let path = container.give_stdin();
+    let output = container.read_stdout();
+    let task = lab.started(&container);
+    let mut input = fifo::writer(&path);
+    input.write_all(b"hello\n").expect("the shim reads");
+    drop(input);
+    let wait = task.begin_wait(&container.id, "");
+    wait.within(Duration::from_secs(5)).expect("Wait");
+    task.delete(&container.id, "").expect("Delete");
+    assert_eq!(output.text(), "hello\n");
+}
+
+fn no_such_scheme(lab: &mut Lab) {
+    let mut container = lab.container("", &["true"]);
+    container.stdio.stdout = "gopher:///x".to_owned();
+    container.stdio.stderr = "gopher:///x".to_owned();
+    container.write();
+    let task = lab.start(&container);
+    let Container {
+        id, bundle, stdio, ..
+    } = &container;
+    let created = task.create(id, bundle, &[], stdio, lab.runc_options());
+    refused(created, code::INVALID_ARGUMENT);
+    task.state(id, "").expect_err("nothing was made");
+}
+
+fn input_that_nobody_reads(lab: &mut Lab) {
+    let mut container = lab.container("", &["true"]);
+    let path = container.give_stdin();
+    container.read_both();
+    let task = lab.started(&container);
+    let input = fifo::writer(&path);
+    assert_eq!(waited(&task, &container), 0);
+    task.delete(&container.id, "").expect("Delete");
+    drop(input);
+}
+
+/// A process in the background holds the streams; containerd's Delete must not wait for it.
+fn a_child_keeps_the_output(lab: &mut Lab) {
+    let mut container = lab.container("", &["sh", "-c", "sleep 100 & echo ready"]);
+    container.spec.without_namespace("pid");
+    let output = container.read_stdout();
+    let task = lab.started(&container);
+    output.await_word("ready");
+    assert_eq!(waited(&task, &container), 0);
+    let begin = Instant::now();
+    task.delete(&container.id, "").expect("Delete");
+    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert_eq!(output.text(), "ready\n");
+}
+
+fn a_file(lab: &mut Lab) {
+    let path = lab.directory().join("log.txt");
+    fs::write(&path, "before\n").expect("own directory");
+    let mut container = lab.container("", &["sh", "-c", "echo out; echo err >&2; echo out2"]);
+    container.stdio.stdout = format!("file://{}", path.display());
+    container.stdio.stderr = container.stdio.stdout.clone();
+    let task = lab.started(&container);
+    waited(&task, &container);
+    task.delete(&container.id, "").expect("Delete");
+    let text = fs::read_to_string(&path).expect("the log");
+    let mut lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "before");
+    // A shim that copies may copy one stream before the other.
+    lines.sort_unstable();
+    assert_eq!(lines, ["before", "err", "out", "out2"]);
+}
+
+fn a_file_in_a_new_directory(lab: &mut Lab) {
+    let path = lab.directory().join("logs/of/today/log.txt");
+    let mut container = lab.container("", &["echo", "hello"]);
+    container.stdio.stdout = format!("file://{}", path.display());
+    container.stdio.stderr = container.stdio.stdout.clone();
+    let task = lab.started(&container);
+    waited(&task, &container);
+    task.delete(&container.id, "").expect("Delete");
+    assert_eq!(fs::read_to_string(&path).expect("the log"), "hello\n");
+}
+
+/// A logger, by its contract: 3 and 4 are the streams, closing 5 says that it is ready; SIGTERM asks it to end, in twelve seconds.
+fn logger(lab: &Lab, text: &str) -> PathBuf {
+    let path = lab.directory().join("logger");
+    fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("own directory");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("own file");
+    path
+}
+
+fn logged(container: &mut Container, program: &Path, query: &str) {
+    container.stdio.stdout = format!("binary://{}{query}", program.display());
+    container.stdio.stderr = container.stdio.stdout.clone();
+}
+
+fn a_logger(lab: &mut Lab) {
+    let directory = lab.directory().join("logged");
+    fs::create_dir(&directory).expect("own directory");
+    let text = "trap '' TERM\ncd \"$2\" || exit 1\nenv >env\necho \"$1\" >word\ncat <&3 >out 5>&- &\ncat <&4 >err 5>&- &\nexec 5>&- 3<&- 4<&-\nwait\necho end >end";
+    let program = logger(lab, text);
+    let mut container = lab.container("", &["sh", "-c", "echo out; echo err >&2"]);
+    logged(
+        &mut container,
+        &program,
+        &format!("?into={}", directory.display()),
     );
-    std::fs::write(&logger, script).unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&logger, mode).unwrap();
-    let name = format!("binary://{}?level=high", logger.display());
-    let mut c = run(
-        w,
-        &["sh", "-c", "echo out; echo err >&2"],
-        &[(6, &name), (7, &name)],
+    let task = lab.started(&container);
+    waited(&task, &container);
+    task.delete(&container.id, "").expect("Delete");
+    let ended = || directory.join("end").exists();
+    assert!(
+        process::eventually(Duration::from_secs(5), ended),
+        "the logger's streams are still open"
     );
-    c.call("Wait", &which("c", "")).unwrap();
-    c.call("Delete", &which("c", "")).unwrap();
-    let has = |name: &str, words: &str| {
-        let path = format!("{}.{name}", out.display());
-        std::fs::read_to_string(path).is_ok_and(|text| text == words)
+    let read = |name: &str| fs::read_to_string(directory.join(name)).unwrap_or_default();
+    assert_eq!(
+        (read("out").as_str(), read("err").as_str()),
+        ("out\n", "err\n")
+    );
+    assert_eq!(read("word"), "into\n");
+    let environment = read("env");
+    for (key, value) in [
+        ("CONTAINER_ID", &container.id),
+        ("CONTAINER_NAMESPACE", &lab.namespace),
+    ] {
+        let line = format!("{key}={value}");
+        assert!(
+            environment.lines().any(|one| one == line),
+            "{line} is not in {environment}"
+        );
+    }
+}
+
+fn a_logger_that_is_not_there(lab: &mut Lab) {
+    let mut container = lab.container("", &["true"]);
+    logged(&mut container, Path::new("/no/such/logger"), "");
+    container.write();
+    let task = lab.start(&container);
+    let Container {
+        id, bundle, stdio, ..
+    } = &container;
+    let status = task
+        .create(id, bundle, &[], stdio, lab.runc_options())
+        .expect_err("there is no logger");
+    assert!(status.code < 100, "{status}");
+    task.state(id, "").expect_err("nothing was made");
+}
+
+/// Its streams are a container's problem then, not the shim's.
+fn a_logger_that_ends_early(lab: &mut Lab) {
+    let program = logger(lab, "exec 5>&-");
+    let mut container = lab.container(
+        "",
+        &["sh", "-c", "sleep 0.3; echo lost 2>/dev/null; exit 0"],
+    );
+    logged(&mut container, &program, "");
+    let task = lab.started(&container);
+    waited(&task, &container);
+    task.delete(&container.id, "").expect("Delete");
+}
+
+/// containerd was restarted: nobody read for a while.
+fn a_reader_that_comes_again(lab: &mut Lab) {
+    let line =
+        "i=0; while [ $i -lt 50 ]; do echo line $i || exit 9; i=$((i+1)); usleep 20000; done";
+    let mut container = lab.container("", &["sh", "-c", line]);
+    let errors = container.fifo("stderr");
+    let _errors = Reader::open(&errors);
+    let path = container.fifo("stdout");
+    container.stdio.stdout = path.to_string_lossy().into_owned();
+    container.stdio.stderr = errors.to_string_lossy().into_owned();
+    let first = {
+        let path = path.clone();
+        std::thread::spawn(move || {
+            let mut piece = [0; 64];
+            let mut file = fs::File::open(path)?;
+            std::io::Read::read(&mut file, &mut piece).map(|count| piece[..count].to_vec())
+        })
     };
-    eventually("the logger lacks what was said", || {
-        has("out", "out\n") && has("err", "err\n")
-    });
-    assert!(has("env", &format!("c {} level high\n", w.namespace)));
-}
-
-fn terminal(w: &World) {
-    let (input, out) = (w.fifo("in"), w.fifo("out"));
-    let mut o = reader(&out);
-    let mut hold = File::options().read(true).write(true).open(&input).unwrap();
-    let bundle = w.bundle_with(
-        "c",
-        &["sh", "-c", "tty; read x; stty size; echo got $x"],
-        &|config| {
-            config["process"]["terminal"] = serde_json::json!(true);
-        },
-    );
-    let mut c = w.connect(&w.start(&bundle, "c"), "c");
-    let request = w.create("c").number(4, 1).text(5, &input).text(6, &out);
-    c.call("Create", &request).unwrap();
-    c.call("Start", &which("c", "")).unwrap();
-    c.call("ResizePty", &which("c", "").number(3, 132).number(4, 43))
-        .unwrap();
-    hold.write_all(b"word\n").unwrap();
-    assert_eq!(c.call("Wait", &which("c", "")).unwrap().get(1), 0);
-    c.call("Delete", &which("c", "")).unwrap();
-    let text = String::from_utf8_lossy(&read_all(&mut o)).into_owned();
-    for words in ["/dev/", "43 132", "got word"] {
-        assert!(text.contains(words), "{text:?}");
-    }
-}
-
-fn terminal_exec(w: &World) {
-    let out = w.fifo("out");
-    let mut o = reader(&out);
-    let mut c = run(w, &["sleep", "1000"], &[]);
-    let request = exec("c", "e", &["sh", "-c", "tty && echo yes"])
-        .number(3, 1)
-        .text(5, &out);
-    c.call("Exec", &request).unwrap();
-    c.call("Start", &which("c", "e")).unwrap();
-    assert_eq!(c.call("Wait", &which("c", "e")).unwrap().get(1), 0);
-    c.call("Delete", &which("c", "e")).unwrap();
-    let text = String::from_utf8_lossy(&read_all(&mut o)).into_owned();
-    assert!(text.contains("yes"), "{text:?}");
-}
-
-fn reader_returns(w: &World) {
-    let out = w.fifo("out");
-    let first = reader(&out);
-    let script = "trap 'exit 9' PIPE; for i in 1 2 3 4 5 6; do echo $i || exit 8; sleep 0.1; done";
-    let mut c = run(w, &["sh", "-c", script], &[(6, &out)]);
-    drop(first);
+    let task = lab.started(&container);
+    let mut text = first.join().expect("no panic").expect("a fifo");
+    // The only reader is gone; lines are written meanwhile.
     std::thread::sleep(Duration::from_millis(300));
-    let mut again = reader(&out);
+    let second = Reader::open(&path);
     assert_eq!(
-        c.call("Wait", &which("c", "")).unwrap().get(1),
+        waited(&task, &container),
         0,
-        "it lost its reader"
+        "a write failed without a reader"
     );
-    c.call("Delete", &which("c", "")).unwrap();
-    assert!(read_all(&mut again).ends_with(b"6\n"));
+    task.delete(&container.id, "").expect("Delete");
+    text.extend(second.whole(Duration::from_secs(5)));
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let lines: Vec<&str> = text.lines().collect();
+    let expected: Vec<String> = (0..50).map(|number| format!("line {number}")).collect();
+    assert_eq!(lines, expected, "lines were lost");
 }
 
-fn slow(w: &World) {
-    let out = w.fifo("out");
-    let mut o = reader(&out);
-    let mut c = run(w, &["head", "-c", "67108864", "/dev/zero"], &[(6, &out)]);
-    let _ = &mut c;
-    let before = w.resident();
-    let mut bytes = vec![0; 1 << 20];
-    let (mut got, mut most) = (0, before);
-    let end = std::time::Instant::now() + Duration::from_secs(15);
-    while got < 64 << 20 && std::time::Instant::now() < end {
-        match o.read(&mut bytes) {
-            Ok(count) => got += count,
-            Err(_) => std::thread::sleep(Duration::from_millis(1)),
+/// What a reader does not take waits in the kernel's pipe, not in the shim.
+fn a_slow_reader(lab: &mut Lab) {
+    let megabytes: usize = if lab.options.nightly { 1024 } else { 64 };
+    let line = format!("head -c {} /dev/zero", megabytes << 20);
+    let mut container = lab.container("", &["sh", "-c", &line]);
+    let [path, errors] = ["stdout", "stderr"].map(|name| container.fifo(name));
+    let _errors = Reader::open(&errors);
+    container.stdio.stdout = path.to_string_lossy().into_owned();
+    container.stdio.stderr = errors.to_string_lossy().into_owned();
+    let mut sum = 0;
+    let output = Reader::with(&path, move |count| {
+        sum += count;
+        if sum > 8 << 20 {
+            sum = 0;
+            std::thread::sleep(Duration::from_millis(100));
         }
-        if got % (8 << 20) < 1 << 16 {
-            most = most.max(w.resident());
-        }
+    });
+    let task = lab.created(&container);
+    let shim = task.connect(&container.id).expect("Connect").0;
+    let before = resident(shim);
+    task.start(&container.id, "").expect("Start");
+    let wait = task.begin_wait(&container.id, "");
+    let mut most = before;
+    let begin = Instant::now();
+    while wait.is_out() && begin.elapsed() < Duration::from_secs(400) {
+        most = most.max(resident(shim));
     }
-    assert_eq!(got, 64 << 20);
-    assert!(most < before + 2048, "{before} kB, then {most} kB");
+    assert_eq!(output.whole(Duration::from_secs(10)).len(), megabytes << 20);
+    let grown = most.saturating_sub(before);
+    assert!(grown < 2 << 20, "the shim grew by {} KiB", grown >> 10);
 }
 
-fn all_read(w: &World) {
-    let out = w.fifo("out");
-    let mut o = reader(&out);
-    let mut c = run(w, &["head", "-c", "60000", "/dev/zero"], &[(6, &out)]);
-    c.call("Wait", &which("c", "")).unwrap();
-    c.call("Delete", &which("c", "")).unwrap();
-    assert_eq!(read_all(&mut o).len(), 60000);
-}
-
-fn scheme(w: &World) {
-    let bundle = w.bundle("c", &["true"]);
-    let mut c = w.connect(&w.start(&bundle, "c"), "c");
-    let request: Message = w.create("c").text(6, "gopher:///x");
-    crate::world::refused(
-        c.call("Create", &request),
-        crate::ttrpc::code::INVALID_ARGUMENT,
-    );
-    assert!(!Path::new("gopher:").exists());
+/// The program writes on as long as somebody reads.
+fn output_of_a_shim_that_is_killed(lab: &mut Lab) {
+    let line = "echo first; while :; do echo more; usleep 50000; done";
+    let mut container = lab.container("", &["sh", "-c", line]);
+    let output = container.read_stdout();
+    let task = lab.started(&container);
+    output.await_word("first");
+    let shim = task.connect(&container.id).expect("Connect").0;
+    process::kill(shim, rustix::process::Signal::KILL);
+    assert!(process::eventually(Duration::from_secs(2), || {
+        !process::is_alive(shim)
+    }));
+    let before = output.count();
+    let more = process::eventually(Duration::from_secs(2), || output.count() > before + 20);
+    lab.delete(&container);
+    assert!(more, "output ends with the shim");
 }
