@@ -314,7 +314,8 @@ fn child_mark(step: &str, words: &[&str]) -> Option<Mark> {
         }
         ["write", _, "to", path] => none.need("openat2|openat", &[&last(path)[1..]]),
         ["write", ..] => none,
-        ["make", "the", "tree", ..] => none.need("mount", &["MS_REC"]),
+        // Its own mount namespace, whose root it goes to first.
+        ["make", "the", "tree", ..] => none.need("mount", &["MS_REC"]).allow(&["setns"]),
         ["bind", "root", ..] => none
             .need("move_mount", &[])
             .allow(&["mount_setattr", "open_tree"]),

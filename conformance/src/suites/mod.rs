@@ -5,6 +5,7 @@ use crate::case::Case;
 mod bad_input;
 mod basic;
 mod cgroups;
+mod chroot;
 mod devices;
 mod errors;
 mod exec;
@@ -50,6 +51,7 @@ pub fn all() -> Vec<Case> {
         mount_trees::cases(),
         mount_options::cases(),
         rootfs::cases(),
+        chroot::cases(),
         shared_host::cases(),
         devices::cases(),
         terminal::cases(),

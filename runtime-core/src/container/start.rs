@@ -25,7 +25,13 @@ impl Container {
         // Reader first: the child's end keeps the fifo open, so its close is seen as the end.
         let result = self.fifo(RESULT_FIFO, OFlags::RDONLY)?;
         let exec = self.fifo(EXEC_FIFO, OFlags::WRONLY)?;
-        rustix::io::write(&exec, b"s").map_err(|errno| self.fail("write", EXEC_FIFO, errno))?;
+        rustix::io::write(&exec, b"s").map_err(|errno| match errno {
+            // It ended after the open.
+            rustix::io::Errno::PIPE => Error::CannotStart {
+                status: Status::Stopped,
+            },
+            errno => self.fail("write", EXEC_FIFO, errno),
+        })?;
         let told = self.await_result(&result)?;
         for name in [EXEC_FIFO, RESULT_FIFO] {
             // `created` ends with the fifo, whether the program runs or not.

@@ -12,6 +12,7 @@
     clippy::indexing_slicing
 )]
 
+mod chroot;
 mod copy_up;
 mod cred;
 #[cfg(feature = "doors")]

@@ -214,6 +214,7 @@ fn execute<'p>(m: &mut Machine<'p>, op: Op<'p>) -> Result<()> {
         Op::OpenNull { slot } => { let fd = fs::open_null()?; m.fill(slot, fd) }
         Op::WriteProc { proc_slot, path, text } => fs::write_proc(m.slot(proc_slot)?, path, text),
         Op::Propagation { flags } => {
+            crate::chroot::leave()?;
             const MS_REC: u32 = 1 << 14;
             const MS_SHARED: u32 = 1 << 20;
             // What is not changed in all of the tree may still be shared beneath.
