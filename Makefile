@@ -12,7 +12,7 @@ ARGS ?=
 TARGET ?= spec
 SECONDS ?= 60
 
-.PHONY: wire-oracle help build demo test install uninstall bench bench-ab bench-v2 conformance runtime-tools rootless cve shim-suite vm fmt tidy goldens trace dist deny many faults fuzz fuzz-mutants miri privilege
+.PHONY: wire-oracle help build demo test install uninstall bench bench-ab bench-v2 conformance runtime-tools rootless cve shim-suite shim-test vm fmt tidy goldens trace dist deny many faults fuzz fuzz-mutants miri privilege
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ vm: ## real kernels in qemu; FILTER=scenario CASES=words of a case's name
 
 shim-suite: ## the black-box suite of shims on ours and on Debian's Go shim, or on SHIM=PATH; FILTER=words ARGS=--nightly
 	@.ci/shim.sh '$(SHIM)' '$(FILTER)' $(ARGS)
+
+shim-test: shim-suite ## the shim with containerd and dockerd of Debian trixie and sid too, in roots of their own
+	@.ci/build.sh && SHIM=target/release/containerd-shim-tare-v2 conformance/callers/containerds.sh
 
 cve: ## attacks that other runtimes fell for: 1,000 starts of each race, or STARTS=n
 	@.ci/cve.sh '$(STARTS)'

@@ -108,10 +108,8 @@ pub fn make(
     if streams.terminal {
         made.terminal_output = Some(match &output {
             Target::Fifo(path) => {
-                let writer = Writer::open(path).map_err(|error| open_failure(path, &error))?;
-                let end = writer
-                    .relay_end()
-                    .map_err(|error| open_failure(path, &error))?;
+                let (writer, end) =
+                    Writer::open_for_relay(path).map_err(|error| open_failure(path, &error))?;
                 made.kept.push(writer);
                 end
             }
@@ -136,9 +134,7 @@ fn end(target: &Target, ids: (u32, u32), kept: &mut Vec<Writer>) -> Result<Owned
         Target::Null => null(),
         Target::File(path) => file(path),
         Target::Fifo(path) => {
-            let fail = |error: &std::io::Error| open_failure(path, error);
-            let writer = Writer::open(path).map_err(|error| fail(&error))?;
-            let end = writer.end().map_err(|error| fail(&error))?;
+            let (writer, end) = Writer::open(path).map_err(|error| open_failure(path, &error))?;
             own(&end, ids)?;
             kept.push(writer);
             Ok(end)

@@ -7,42 +7,41 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
-/// A fifo to write to.
+/// A fifo that a process writes to.
 #[derive(Debug)]
 pub struct Writer {
-    /// Holds the fifo open in both directions: readers may go and come.
-    keep: OwnedFd,
+    /// A reader who never reads: others may go and come, and no write fails. It is no writer, so that others see an end when the
+    /// process and its children are gone.
+    _keep: OwnedFd,
 }
 
 impl Writer {
-    /// Opens it.
+    /// Opens it, and an end for a process of the container, which blocks while the fifo is full.
     ///
     /// # Errors
     /// When it isn't there, is no fifo, or may not be opened.
-    pub fn open(path: &Path) -> io::Result<Writer> {
-        let keep = open(
+    pub fn open(path: &Path) -> io::Result<(Writer, OwnedFd)> {
+        Writer::with(path, OFlags::WRONLY)
+    }
+
+    /// Opens it, and an end for a [`crate::Relay`].
+    ///
+    /// # Errors
+    /// As [`Writer::open`].
+    pub fn open_for_relay(path: &Path) -> io::Result<(Writer, OwnedFd)> {
+        Writer::with(path, OFlags::WRONLY | OFlags::NONBLOCK)
+    }
+
+    fn with(path: &Path, flags: OFlags) -> io::Result<(Writer, OwnedFd)> {
+        // In both directions at once, for which nobody is waited.
+        let both = open(
             path,
             OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY,
             Mode::empty(),
         )?;
-        is_fifo(&keep, path)?;
-        Ok(Writer { keep })
-    }
-
-    /// An end for a process of the container, which blocks while the fifo is full.
-    ///
-    /// # Errors
-    /// When no fd is left.
-    pub fn end(&self) -> io::Result<OwnedFd> {
-        again(&self.keep, OFlags::WRONLY)
-    }
-
-    /// An end for a [`crate::Relay`].
-    ///
-    /// # Errors
-    /// When no fd is left.
-    pub fn relay_end(&self) -> io::Result<OwnedFd> {
-        again(&self.keep, OFlags::WRONLY | OFlags::NONBLOCK)
+        is_fifo(&both, path)?;
+        let keep = again(&both, OFlags::RDONLY | OFlags::NONBLOCK)?;
+        Ok((Writer { _keep: keep }, again(&both, flags)?))
     }
 }
 
@@ -100,8 +99,8 @@ mod tests {
     #[test]
     fn a_reader_that_comes_late_or_again_gets_what_was_written() {
         let path = fifo("late");
-        let writer = Writer::open(&path).unwrap();
-        let mut end = File::from(writer.end().unwrap());
+        let (writer, end) = Writer::open(&path).unwrap();
+        let mut end = File::from(end);
         end.write_all(b"one").unwrap();
         let mut reader = File::open(&path).unwrap();
         let mut bytes = [0; 3];
@@ -112,8 +111,13 @@ mod tests {
         let mut reader = File::open(&path).unwrap();
         reader.read_exact(&mut bytes).unwrap();
         assert_eq!(&bytes, b"two");
-        drop((end, writer));
-        assert_eq!(reader.read(&mut bytes).unwrap(), 0);
+        drop(end);
+        assert_eq!(
+            reader.read(&mut bytes).unwrap(),
+            0,
+            "an end while it is kept"
+        );
+        drop(writer);
         std::fs::remove_file(path).unwrap();
     }
 
