@@ -18,7 +18,7 @@ shift $(($# < 2 ? $# : 2))
 on() {
   local known=() name=io.containerd.runc.v2
   case $(basename "$1") in
-    containerd-shim-tare-v2) known=(--expected conformance/shim/expected-tare.toml) name=io.containerd.tare.v2 ;;
+    containerd-shim-tare-v2) name=io.containerd.tare.v2 ;;
     *) [ "$(readlink -f "$1")" != "$(readlink -f "$go")" ] || known=(--expected conformance/shim/expected-go.toml) ;;
   esac
   "$suite" --shim "$1" --name "$name" "${known[@]}" "${@:2}" ${filter:+"$filter"}

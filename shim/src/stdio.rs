@@ -44,6 +44,9 @@ struct Logger {
     must_say: bool,
 }
 
+/// What stands before the reason why a logger could not be started.
+const NOT_STARTED: &[u8] = b"\0not started\0";
+
 /// How long a logger may take until it is ready.
 const LOGGER_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -169,17 +172,23 @@ fn start_logger(
         .stderr(ChildStdio::from(ready_end))
         .spawn()
         .map_err(|error| Failure::io("start the logger", &error))?;
-    let said = wait_ready(ready);
     let mut child = child;
-    if !said.is_some_and(|bytes| bytes > 0 || !logger.must_say) {
+    let why = match wait_ready(ready) {
+        None => Some("did not say that it is ready".to_owned()),
+        Some(said) => match said.strip_prefix(NOT_STARTED) {
+            Some(why) => Some(String::from_utf8_lossy(why).into_owned()),
+            None if said.is_empty() && logger.must_say => {
+                Some("did not say that it is ready".to_owned())
+            }
+            None => None,
+        },
+    };
+    if let Some(why) = why {
         let _ = child.kill();
         let _ = child.wait();
         return Err(Failure::new(
             Code::Unknown,
-            format!(
-                "the logger {} did not say that it is ready",
-                logger.program.display()
-            ),
+            format!("the logger {}: {why}", logger.program.display()),
         ));
     }
     made.logger = Some(child);
@@ -194,8 +203,8 @@ fn start_logger(
     Ok(())
 }
 
-/// How many bytes came before the end; `None` when it took too long.
-fn wait_ready(ready: OwnedFd) -> Option<usize> {
+/// What was said first; `None` when it took too long.
+fn wait_ready(ready: OwnedFd) -> Option<Vec<u8>> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let limit = Timespec {
         tv_sec: LOGGER_PATIENCE.as_secs().cast_signed(),
@@ -206,7 +215,10 @@ fn wait_ready(ready: OwnedFd) -> Option<usize> {
         Ok(count) if count > 0 => {}
         _ => return None,
     }
-    std::fs::File::from(ready).read(&mut [0; 1]).ok()
+    let mut said = vec![0; 512];
+    let count = std::fs::File::from(ready).read(&mut said).ok()?;
+    said.truncate(count);
+    Some(said)
 }
 
 /// The hidden action `logger`: PROGRAM ARGUMENTS, with its pipes as fds 0 to 2, becomes that program with them as fds 3 to 5.
@@ -214,7 +226,7 @@ fn wait_ready(ready: OwnedFd) -> Option<usize> {
 /// # Errors
 /// Whatever keeps it from that; nobody sees it but by the pipe's end.
 pub fn exec_logger(words: &[String]) -> Result<(), Failure> {
-    use std::os::fd::{AsRawFd, IntoRawFd};
+    use std::os::fd::{AsFd, AsRawFd};
     use std::os::unix::process::CommandExt;
     let [program, arguments @ ..] = words else {
         return Err(invalid("logger PROGRAM ARGUMENTS".to_owned()));
@@ -225,19 +237,26 @@ pub fn exec_logger(words: &[String]) -> Result<(), Failure> {
         rustix::io::dup(rustix::stdio::stdout()),
         rustix::io::dup(rustix::stdio::stderr()),
     ];
+    let mut kept = Vec::new();
     for (pipe, number) in pipes.into_iter().zip(3..) {
         let pipe = pipe.map_err(fail)?;
         if pipe.as_raw_fd() != number {
             return Err(invalid(format!("fd {number} was open already")));
         }
-        let _ = pipe.into_raw_fd();
+        kept.push(pipe);
     }
+    let ready = kept
+        .last()
+        .map(AsFd::as_fd)
+        .ok_or_else(|| invalid("no pipe".to_owned()))?;
     let error = Command::new(program)
         .args(arguments)
         .stdin(ChildStdio::null())
         .stdout(ChildStdio::null())
         .stderr(ChildStdio::null())
         .exec();
+    // The one who waits for it hears by the third pipe.
+    let _ = rustix::io::write(ready, &[NOT_STARTED, error.to_string().as_bytes()].concat());
     Err(Failure::io(program, &error))
 }
 

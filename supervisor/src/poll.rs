@@ -28,6 +28,8 @@ pub struct Ready {
     pub read: bool,
     /// Writing will not block.
     pub write: bool,
+    /// Both directions are closed, or broken.
+    pub gone: bool,
 }
 
 /// An epoll instance.
@@ -121,6 +123,7 @@ fn ready(event: &epoll::Event) -> Ready {
         token: event.data.u64(),
         read: flags.intersects(EventFlags::IN | EventFlags::RDHUP | gone),
         write: flags.intersects(EventFlags::OUT | gone),
+        gone: flags.intersects(gone),
     }
 }
 
@@ -143,7 +146,8 @@ mod tests {
             [Ready {
                 token: 3,
                 read: true,
-                write: false
+                write: false,
+                gone: false
             }]
         );
         poll.change(&reader, 4, Interest::End).unwrap();

@@ -209,6 +209,10 @@ impl Server {
         if which == Which::Init && !self.turn(caller, &id, || Call::Delete(request))? {
             return Ok(Next::Later);
         }
+        // Nobody comes back to read what a process that has ended has said: where nobody reads now the rest is dropped.
+        if let Some(process) = self.task_mut(&id)?.process_mut(&which) {
+            process.kept.clear();
+        }
         if self.is_full(&id, &which) {
             self.draining.push(Draining {
                 caller,

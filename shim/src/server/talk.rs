@@ -42,6 +42,10 @@ impl Server {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
+        // Half closed it may still wait for answers; closed there is nobody to answer.
+        if ready.gone {
+            return self.hang_up(id);
+        }
         let read = if ready.read && connection.wants_read() {
             connection.read()
         } else {
