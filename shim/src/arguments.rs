@@ -46,7 +46,7 @@ pub struct Arguments {
 /// Reads the command line without the program's name.
 ///
 /// # Errors
-/// A sentence, for a flag that isn't known or lacks its value.
+/// A sentence, for a flag that isn't known, lacks its value, or is missing.
 pub fn parse(words: &[String]) -> Result<(Action, Arguments), String> {
     let mut arguments = Arguments::default();
     let (mut version, mut info, mut help) = (false, false, false);
@@ -109,6 +109,14 @@ pub fn parse(words: &[String]) -> Result<(Action, Arguments), String> {
         Some(other) => return Err(format!("unknown action {other:?}")),
         None => return Err("no action: it is containerd that starts this program".to_owned()),
     };
+    if matches!(action, Action::Start | Action::Delete) {
+        // Both are parts of paths: without one, those of others would be meant.
+        for (name, value) in [("namespace", &arguments.namespace), ("id", &arguments.id)] {
+            if value.is_empty() {
+                return Err(format!("-{name} is missing"));
+            }
+        }
+    }
     Ok((action, arguments))
 }
 
@@ -149,7 +157,16 @@ mod tests {
 
     #[test]
     fn an_empty_value_is_a_value() {
-        let words = ["-publish-binary", "", "-id", "c", "start"].map(str::to_owned);
+        let words = [
+            "-publish-binary",
+            "",
+            "-namespace",
+            "n",
+            "-id",
+            "c",
+            "start",
+        ]
+        .map(str::to_owned);
         let (_, arguments) = parse(&words).unwrap();
         assert_eq!(
             (arguments.publish_binary.as_str(), arguments.id.as_str()),
@@ -171,6 +188,8 @@ mod tests {
             ("stop", "unknown action"),
             ("", "no action"),
             ("-debug=maybe start", "true or false"),
+            ("-id c start", "-namespace is missing"),
+            ("-namespace n -id= delete", "-id is missing"),
         ] {
             let error = parsed(line).unwrap_err();
             assert!(error.contains(word), "{line}: {error}");

@@ -1,6 +1,6 @@
 //! `start`: the server's socket is bound here and handed over, so that it is there before anybody is told of it.
 use crate::arguments::Arguments;
-use crate::bootstrap::{self, Request};
+use crate::bootstrap::{self, Dialect, Request};
 use crate::failure::{Code, Failure};
 use crate::options::{self, Options, Source};
 use rustix::fs::{FlockOperation, Mode};
@@ -44,10 +44,22 @@ pub fn start(arguments: &Arguments) -> Result<(), Failure> {
     // containerd before 2.0 reads it when it comes back, and `delete` does.
     put("address", address.as_bytes())
         .map_err(|error| Failure::io("write the bundle's address", &error))?;
+    if request.dialect == Dialect::Params {
+        link(&request.sockets)
+            .map_err(|error| Failure::io("link the bundle to its socket's directory", &error))?;
+    }
     let mut out = std::io::stdout();
     out.write_all(&bootstrap::answer(request.dialect, &address))
         .and_then(|()| out.flush())
         .map_err(|error| Failure::io("print the address", &error))
+}
+
+/// The link `s` in the bundle, by which containerd from 2.3 on finds sockets whose server is gone.
+fn link(sockets: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file("s") {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => std::os::unix::fs::symlink(sockets, "s"),
+    }
 }
 
 /// Puts a file in place by rename.

@@ -22,6 +22,8 @@ pub struct Event {
     pub exec: String,
     pub pid: i32,
     pub status: u64,
+    /// The whole message.
+    pub fields: Fields,
 }
 
 impl Event {
@@ -222,5 +224,6 @@ fn read(request: &[u8]) -> Option<Event> {
         pid: fields.number(pid) as i32,
         status: fields.number(status),
         container,
+        fields,
     })
 }

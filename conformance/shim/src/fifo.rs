@@ -1,8 +1,9 @@
 //! Fifos as containerd makes them for a process's streams, and the threads that read them.
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -33,14 +34,23 @@ impl Reader {
     pub fn with(path: &Path, mut between: impl FnMut(usize) + Send + 'static) -> Self {
         let shared = Arc::new(Shared::default());
         let reader = Self(Arc::clone(&shared));
-        let path = path.to_owned();
+        // Without waiting for a writer, as containerd does: else a short life could be over before the thread has it open.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let mut file = File::from(rustix::fs::open(path, flags, Mode::empty()).expect("a fifo"));
         std::thread::spawn(move || {
             let mut piece = vec![0; 64 << 10];
-            if let Ok(mut file) = File::open(&path) {
-                while let Ok(count @ 1..) = file.read(&mut piece) {
-                    shared.lock().0.extend_from_slice(&piece[..count]);
-                    shared.changed.notify_all();
-                    between(count);
+            loop {
+                // Hangs up only when there was a writer.
+                let _ = poll(&mut [PollFd::new(&file, PollFlags::IN)], None);
+                match file.read(&mut piece) {
+                    Ok(0) => break,
+                    Ok(count) => {
+                        shared.lock().0.extend_from_slice(&piece[..count]);
+                        shared.changed.notify_all();
+                        between(count);
+                    }
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    Err(_) => break,
                 }
             }
             shared.lock().1 = true;

@@ -251,6 +251,20 @@ impl Lab {
         left
     }
 
+    /// Ends a container in the case's midst, whatever state it is in; its shim lives on if it has others.
+    #[track_caller]
+    pub fn end(&self, container: &Container) {
+        let socket = self
+            .known
+            .borrow()
+            .first()
+            .map(|known| known.socket.clone());
+        let task = self.connect(&socket.expect("a shim was started"));
+        let ended = end_container(&task, &container.id);
+        ended.unwrap_or_else(|status| panic!("{}: {status}", container.id));
+        let _ = task.shutdown(&container.id);
+    }
+
     fn end_shim(&self, socket: &Path, containers: &[&Known]) -> Result<(), String> {
         let Ok(connection) = Connection::open(socket) else {
             for one in containers.iter().filter(|one| one.bundle.is_dir()) {

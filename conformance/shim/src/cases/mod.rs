@@ -13,6 +13,7 @@ mod mounts;
 mod options;
 mod order;
 mod resources;
+mod server;
 mod services;
 mod stdio;
 mod terminal;
@@ -30,6 +31,7 @@ pub fn all() -> Vec<Case> {
         terminal::cases,
         options::cases,
         services::cases,
+        server::cases,
         hostile::cases,
         adversity::cases,
     ]

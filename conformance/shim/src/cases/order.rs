@@ -55,7 +55,8 @@ fn of_a_life(lab: &mut Lab) {
 }
 
 fn what_events_say(lab: &mut Lab) {
-    let container = lab.container("", &["sh", "-c", "exit 3"]);
+    let mut container = lab.container("", &["sh", "-c", "exit 3"]);
+    container.read_both();
     let task = lab.created(&container);
     let pid = task.start(&container.id, "").expect("Start");
     task.wait(&container.id, "").expect("Wait");
@@ -74,6 +75,12 @@ fn what_events_say(lab: &mut Lab) {
         assert_eq!((event.pid, &event.namespace), (pid, &lab.namespace));
     }
     assert_eq!(events.len(), expected.len());
+    let (create, exit, delete) = (&events[0].fields, &events[2].fields, &events[3].fields);
+    assert_eq!(create.text(2), container.bundle.to_string_lossy());
+    assert_eq!(create.message(4).text(2), container.stdio.stdout);
+    assert_eq!(create.message(4).text(3), container.stdio.stderr);
+    assert!(exit.message(5).number(1) > 1_600_000_000, "exited_at");
+    assert_eq!(delete.message(4), exit.message(5), "one end, two times");
 }
 
 /// The program has ended before Start has answered, or so.
