@@ -22,8 +22,8 @@ host=$1; shift
 mkdir -p $host
 mount -t tmpfs base $host
 mkdir $host/in
-for entry in bin lib lib64 usr tmp proc sys dev sbin run etc root work; do
-  [ -e /$entry ] || continue
+for entry in $(ls /); do
+  [ -d /$entry ] || continue
   mkdir -p $host/in/$entry
   mount --rbind /$entry $host/in/$entry
 done
