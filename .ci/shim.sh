@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.."
 }
 .ci/need busybox-static runc containerd
 target=${CARGO_TARGET_DIR:-target}
+[ -n "${1:-}" ] || .ci/build.sh
 cargo build --quiet -p tare-shim-conformance
 suite=$target/debug/shim-conformance
 go=$(command -v containerd-shim-runc-v2)

@@ -23,6 +23,8 @@ pub struct Relay {
     to: OwnedFd,
     /// What was read and not yet written, where splice can't do it.
     held: Option<Vec<u8>>,
+    /// A source that is dry has ended.
+    closing: bool,
 }
 
 /// What a pipe holds, and a step's share: other work comes between.
@@ -38,7 +40,13 @@ impl Relay {
             from,
             to,
             held: None,
+            closing: false,
         }
+    }
+
+    /// The source has ended once it is dry, whoever may still have it open for writing. What it holds goes on first.
+    pub fn close(&mut self) {
+        self.closing = true;
     }
 
     /// The source, to be polled.
@@ -54,6 +62,7 @@ impl Relay {
     /// Moves a step's share and tells what it waits for now.
     pub fn pump(&mut self) -> Progress {
         match self.step() {
+            Ok(Progress::Source) if self.closing && !self.waits() => Progress::Ended,
             Ok(progress) => progress,
             // EIO is how a pseudo-terminal's master tells that nobody has the other side open.
             Err(_) => Progress::Ended,
@@ -66,7 +75,9 @@ impl Relay {
             match splice(&self.from, None, &self.to, None, STEP, flags) {
                 Ok(0) => return Ok(Progress::Ended),
                 Ok(_) | Err(Errno::INTR) => return Ok(Progress::Source),
-                Err(Errno::AGAIN) => return self.which(),
+                // It doesn't say which of the two is not ready.
+                Err(Errno::AGAIN) if self.waits() => return Ok(Progress::Target),
+                Err(Errno::AGAIN) => return Ok(Progress::Source),
                 // Neither is a pipe, or this kernel's terminals can't splice.
                 Err(Errno::INVAL) => self.held = Some(Vec::new()),
                 Err(errno) => return Err(errno.into()),
@@ -75,21 +86,16 @@ impl Relay {
         self.copy()
     }
 
-    /// splice doesn't say which of the two is not ready.
-    fn which(&self) -> io::Result<Progress> {
+    /// Whether the source has something.
+    fn waits(&self) -> bool {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         let mut source = [PollFd::new(&self.from, PollFlags::IN)];
         let now = Timespec {
             tv_sec: 0,
             tv_nsec: 0,
         };
-        poll(&mut source, Some(&now))?;
-        let waits = source[0].revents().intersects(PollFlags::IN);
-        Ok(if waits {
-            Progress::Target
-        } else {
-            Progress::Source
-        })
+        let known = poll(&mut source, Some(&now));
+        known.is_ok() && source[0].revents().intersects(PollFlags::IN)
     }
 
     fn copy(&mut self) -> io::Result<Progress> {
@@ -181,6 +187,48 @@ mod tests {
     #[test]
     fn by_copying_where_neither_is_a_pipe() {
         flows(socket(), socket());
+    }
+
+    /// The reader of a full pipe gets what was written before the end was asked for, and then an end, though a writer is there.
+    fn closes(source: (OwnedFd, OwnedFd)) {
+        let (from, into) = source;
+        let (out, to) = pipe();
+        let mut relay = Relay::new(from, to);
+        let (mut into, mut out) = (File::from(into), File::from(out));
+        let mut sent = 0;
+        while relay.pump() != Progress::Target {
+            sent += into.write(&[7; 4096]).unwrap_or(0);
+        }
+        while let Ok(count) = into.write(&[8; 4096]) {
+            sent += count;
+        }
+        relay.close();
+        assert_eq!(relay.pump(), Progress::Target);
+        let (mut got, mut bytes) = (0, vec![0; 4096]);
+        while relay.pump() != Progress::Ended {
+            while let Ok(count) = out.read(&mut bytes) {
+                got += count;
+            }
+        }
+        drop(relay);
+        got += out.read_to_end(&mut Vec::new()).unwrap();
+        assert_eq!(got, sent);
+        drop(into);
+    }
+
+    #[test]
+    fn a_closed_one_delivers_what_it_holds() {
+        closes(pipe());
+        closes(socket());
+    }
+
+    #[test]
+    fn a_closed_one_that_is_dry_ends() {
+        let (from, _into) = pipe();
+        let mut relay = Relay::new(from, pipe().1);
+        assert_eq!(relay.pump(), Progress::Source);
+        relay.close();
+        assert_eq!(relay.pump(), Progress::Ended);
     }
 
     #[test]

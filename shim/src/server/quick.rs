@@ -75,18 +75,18 @@ impl Server {
 
     pub(super) fn close_io(&mut self, request: &CloseIORequest) -> Result<Next, Failure> {
         let which = Which::of(&request.exec_id);
-        let task = self.task_mut(&request.id)?;
+        let task = self.task(&request.id)?;
         task.life.stage(&which)?;
         let input = task
-            .process_mut(&which)
+            .process(&which)
             .filter(|_| request.stdin)
-            .and_then(|process| process.input.take());
+            .and_then(|process| process.input);
         if let Some(number) = input {
-            // What the client has written before is the process's to read.
-            for _ in 0..64 {
-                self.pump(number);
+            // What the client has written before is the process's to read, when it has room.
+            if let Some(flow) = self.flows.get_mut(&number) {
+                flow.relay.close();
             }
-            self.flows.remove(&number);
+            self.pump(number);
         }
         Ok(Next::Now(Answer::CloseIO(Empty {})))
     }

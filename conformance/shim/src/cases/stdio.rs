@@ -25,6 +25,7 @@ cases!("stdio":
     input_until_close_io,
     input_until_close_io_of_an_exec,
     input_whose_writer_goes,
+    input_that_is_read_late,
     input_ends_with_its_writer,
     input_that_nobody_reads,
     a_child_keeps_the_output,
@@ -174,6 +175,23 @@ fn input_whose_writer_goes(lab: &mut Lab) {
     task.close_io(&container.id, "").expect("CloseIO");
     assert_eq!(waited(&task, &container), 0);
     assert_eq!(output.text().trim(), (1 << 20).to_string());
+}
+
+/// More than the process's pipe holds, which is read after CloseIO.
+fn input_that_is_read_late(lab: &mut Lab) {
+    let mut container = lab.container("", &["sh", "-c", "sleep 0.3; wc -c"]);
+    let path = container.give_stdin();
+    let output = container.read_stdout();
+    let task = lab.started(&container);
+    let mut input = fifo::writer(&path);
+    let bytes = vec![b'x'; 120 << 10];
+    input
+        .write_all(&bytes)
+        .expect("the pipe and the fifo hold it");
+    task.close_io(&container.id, "").expect("CloseIO");
+    drop(input);
+    assert_eq!(waited(&task, &container), 0);
+    assert_eq!(output.text().trim(), bytes.len().to_string());
 }
 
 /// Without CloseIO.
