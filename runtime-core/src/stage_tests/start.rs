@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use tare_stage::report::Frame;
 use tare_sys::Errno;
 
@@ -250,21 +250,16 @@ impl Holder {
     fn new(options: &[&str]) -> Holder {
         assert!(super::support::is_root(), "needs root");
         let mut command = Command::new("/usr/bin/unshare");
-        command.args(options).args([BUSYBOX, "sleep", "60"]);
-        let holder = Holder(command.spawn().unwrap());
-        let begin = std::time::Instant::now();
-        // Once it runs its program it is in its namespaces.
-        while !std::fs::read_to_string(format!("/proc/{}/comm", holder.0.id()))
-            .unwrap()
-            .starts_with("busybox")
-            && !std::fs::read_to_string(format!("/proc/{}/cmdline", holder.0.id()))
-                .unwrap()
-                .contains("\0sleep")
-        {
-            assert!(begin.elapsed().as_secs() < 10);
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        command
+            .args(options)
+            .args([BUSYBOX, "sh", "-c", "echo in; exec sleep 60"])
+            .stdout(Stdio::piped());
+        let mut holder = Holder(command.spawn().unwrap());
+        // What it runs is in its namespaces.
+        let mut said = [0; 3];
+        let output = holder.0.stdout.take().unwrap();
+        { output }.read_exact(&mut said).unwrap();
+        assert_eq!(&said, b"in\n");
         holder
     }
     fn namespace(&self, name: &str) -> OwnedFd {
@@ -354,15 +349,7 @@ fn several_namespaces_are_joined_by_one_pidfd() {
 fn the_hop_goes_on_in_a_joined_pid_namespace() {
     let holder = Holder::new(&["--pid", "--fork", "--kill-child"]);
     let link = format!("/proc/{}/ns/pid_for_children", holder.0.id());
-    let begin = std::time::Instant::now();
-    let namespace = loop {
-        // Absent until the namespace has its first process.
-        match File::open(&link) {
-            Ok(file) => break file,
-            Err(error) => assert!(begin.elapsed().as_secs() < 10, "{error}"),
-        }
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    };
+    let namespace = File::open(&link).unwrap();
     let mut lane = Lane::privileged();
     lane.namespaces = Namespaces::default();
     lane.handed.push(namespace.into());
