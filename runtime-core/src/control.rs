@@ -86,7 +86,8 @@ pub(crate) fn release(
             &mut ancillary,
             SendFlags::NOSIGNAL,
         ) {
-            Ok(_) | Err(Errno::PIPE | Errno::CONNRESET) => return Ok(()),
+            // A socket that is being closed at this moment refuses: unix_dgram_sendmsg of the kernel finds it dead before shut.
+            Ok(_) | Err(Errno::PIPE | Errno::CONNRESET | Errno::CONNREFUSED) => return Ok(()),
             Err(Errno::INTR) => {}
             Err(errno) => return Err(Error::system("write the control socket", errno)),
         }
