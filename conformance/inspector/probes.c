@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -340,6 +341,8 @@ static void answer(const char *name, char *operand) {
         result(setuid((uid_t)atol(operand)));
     } else if (!strcmp(name, "unshare")) {
         result(unshare((int)strtol(operand, NULL, 0)));
+    } else if (!strcmp(name, "seize")) {
+        result(ptrace(PTRACE_SEIZE, atoi(operand), NULL, NULL));
     } else if (!strcmp(name, "sleep")) {
         result(usleep((useconds_t)atol(operand) * 1000));
     } else if (!strcmp(name, "notify")) {

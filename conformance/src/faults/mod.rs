@@ -14,6 +14,7 @@ mod steps;
 mod sweep;
 mod syscalls;
 mod systemd;
+mod watched;
 
 use crate::args::CaseOptions;
 use crate::sandbox::Sandbox;
@@ -139,8 +140,10 @@ fn parts() -> Vec<String> {
     let calls = syscalls::VERBS.iter();
     let calls = calls.map(|(verb, _)| format!("syscalls/{verb}"));
     let cases = cases::ALL.iter().map(|(name, _)| format!("cases/{name}"));
+    let watched = watched::ALL.iter().map(|plan| plan.name.to_owned());
     own.into_iter()
         .chain(lanes)
+        .chain(watched)
         .chain(calls)
         .chain(cases)
         .collect()
@@ -306,7 +309,8 @@ fn run_part(options: &Options, part: &str) -> ExitCode {
         "syscalls" | "cases" => "plain",
         plan => plan,
     };
-    let plan = plans::ALL.iter().find(|plan| plan.name == plan_name);
+    let mut known = plans::ALL.iter().chain(&watched::ALL);
+    let plan = known.find(|plan| plan.name == plan_name);
     let plan = plan.expect("the parent knows the plans");
     let done = std::panic::catch_unwind(|| {
         let mut ground = Ground::new(sandbox(options), plan);
@@ -324,6 +328,7 @@ fn run_part(options: &Options, part: &str) -> ExitCode {
         match (name, rest) {
             ("syscalls", verb) => call_sweep(options, &mut ground, verb, &mut tell),
             ("cases", case) => case_of(options, &mut ground, case, &mut tell),
+            (_, "") => watched::run(&mut ground, &mut tell),
             (_, "child") => lane_sweep(options, &mut ground, Some(Lane::Child), &mut tell),
             (_, "host") => lane_sweep(options, &mut ground, Some(Lane::Host), &mut tell),
             _ => lane_sweep(options, &mut ground, None, &mut tell),

@@ -105,7 +105,7 @@ fn limits(g: &mut Ground) {
         .set("linux.rootfsPropagation", "slave");
 }
 
-fn user_namespace(g: &mut Ground) {
+pub fn user_namespace(g: &mut Ground) {
     let maps = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
     g.sandbox
         .spec
