@@ -90,13 +90,26 @@ impl Bench {
     /// The same work by bare system calls, after a pause.
     pub fn barerun(&self, id: &str) -> Result<Cost, String> {
         self.settle();
-        let program = self.options.tools.join("barerun");
+        let (program, words) = self.barerun_words(id);
+        self.command(&program, &words.each_ref().map(String::as_str))
+    }
+
+    /// The same beside others, without measuring it; returns whether it succeeded.
+    pub fn barerun_unmeasured(&self, id: &str) -> Result<bool, String> {
+        let (program, words) = self.barerun_words(id);
+        self.meter
+            .unmeasured(&program, &words.each_ref().map(String::as_str))
+    }
+
+    fn barerun_words(&self, id: &str) -> (PathBuf, [String; 4]) {
         let work = &self.options.work;
-        let (root, filter) = (
+        let words = [
             text(&work.join("rootfs")),
             text(&work.join("docker-tree.bpf")),
-        );
-        self.command(&program, &[&root, &filter, id, &self.options.barerun_flags])
+            id.to_owned(),
+            self.options.barerun_flags.clone(),
+        ];
+        (self.options.tools.join("barerun"), words)
     }
 
     /// Runs a verb of a runtime beside others, without measuring it; returns whether it succeeded.

@@ -13,6 +13,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 const NAME: &str = "parallel";
+const BARE: &str = "barerun";
 /// The runs of a runtime come in so many blocks, so that others have their turn between.
 const BLOCKS: usize = 8;
 /// A block leaves the kernel a hundred network namespaces to take down.
@@ -21,11 +22,13 @@ const REST: Duration = Duration::from_millis(400);
 /// All blocks.
 pub fn measure(bench: &Bench, budget: &Budget) -> Result<Vec<Sample>, String> {
     let options = &bench.options;
-    let runtimes = options.newest();
-    let mut order: Vec<(usize, &Runtime)> = options
+    let runtimes: Vec<Option<&Runtime>> = options.newest().into_iter().map(Some).collect();
+    // And what the kernel itself takes, alone and beside itself.
+    let subjects = [&runtimes[..], &[None]].concat();
+    let mut order: Vec<(usize, Option<&Runtime>)> = options
         .callers
         .iter()
-        .flat_map(|callers| runtimes.iter().map(move |runtime| (*callers, *runtime)))
+        .flat_map(|callers| subjects.iter().map(move |subject| (*callers, *subject)))
         .collect();
     let mut random = Random::new();
     let mut samples = Vec::new();
@@ -39,10 +42,10 @@ pub fn measure(bench: &Bench, budget: &Budget) -> Result<Vec<Sample>, String> {
             samples.push(Sample {
                 section: NAME,
                 round,
-                subject: runtime.name.clone(),
+                subject: runtime.map_or(BARE, |one| &one.name).to_owned(),
                 what: what(options),
                 count: *callers,
-                cost: block(bench, runtime, *callers, round)?,
+                cost: block(bench, *runtime, *callers, round)?,
             });
         }
     }
@@ -50,12 +53,23 @@ pub fn measure(bench: &Bench, budget: &Budget) -> Result<Vec<Sample>, String> {
 }
 
 /// The wall time of the whole block; the status is how many runs failed.
-fn block(bench: &Bench, runtime: &Runtime, callers: usize, round: usize) -> Result<Cost, String> {
+fn block(
+    bench: &Bench,
+    runtime: Option<&Runtime>,
+    callers: usize,
+    round: usize,
+) -> Result<Cost, String> {
     let bundle = text(&bench.bundles.true_of(&bench.options.bundle));
     let begin = Instant::now();
     let failed = bench.in_parallel(callers, block_size(&bench.options), |number| {
-        let id = bench.id(&runtime.name, &format!("p{callers}-{round}-{number}"));
-        bench.unmeasured(runtime, &["run", "--bundle", &bundle, &id])
+        let place = format!("p{callers}-{round}-{number}");
+        match runtime {
+            Some(runtime) => {
+                let id = bench.id(&runtime.name, &place);
+                bench.unmeasured(runtime, &["run", "--bundle", &bundle, &id])
+            }
+            None => bench.barerun_unmeasured(&bench.id(BARE, &place)),
+        }
     })?;
     Ok(Cost {
         wall: begin.elapsed().as_nanos() as u64,
@@ -88,6 +102,7 @@ pub fn report(options: &Options, samples: &[Sample]) -> Part {
         .runtimes
         .iter()
         .map(|one| one.name.as_str())
+        .chain([BARE])
         .collect();
     let subjects = subjects(samples, NAME, &names);
     let what = what(options);
