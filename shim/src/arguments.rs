@@ -18,6 +18,10 @@ pub enum Action {
     Logger,
     /// Mount from the working directory.
     Mount,
+    /// Hold a pod's namespaces.
+    Pod,
+    /// Be the first process of a pod's pid namespace.
+    PodInit,
     /// Print how it is used.
     Help,
 }
@@ -106,6 +110,8 @@ pub fn parse(words: &[String]) -> Result<(Action, Arguments), String> {
         Some("serve") => Action::Serve,
         Some("logger") => Action::Logger,
         Some("mount") => Action::Mount,
+        Some("pod") => Action::Pod,
+        Some("pod-init") => Action::PodInit,
         Some(other) => return Err(format!("unknown action {other:?}")),
         None => return Err("no action: it is containerd that starts this program".to_owned()),
     };

@@ -2,7 +2,7 @@
 use crate::arguments::Arguments;
 use crate::clock::stamp;
 use crate::failure::{Code, Failure};
-use crate::{rootfs, work};
+use crate::{furniture, rootfs, work};
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -29,6 +29,7 @@ pub fn delete(arguments: &Arguments) -> Result<(), Failure> {
     let runtime = work::runtime(&work::kept(&bundle), &arguments.namespace);
     let deleted = work::delete(&runtime, &arguments.id, &bundle, true);
     rootfs::unmake(&bundle.join("rootfs"));
+    furniture::clear(&bundle);
     deleted?;
     let answer = DeleteResponse {
         pid,

@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 use tare_shim::arguments::{self, Action};
-use tare_shim::{delete, info, rootfs, server, start, stdio};
+use tare_shim::{delete, info, pin, rootfs, server, start, stdio};
 
 #[cfg(target_env = "musl")]
 #[global_allocator]
@@ -37,6 +37,8 @@ fn main() -> ExitCode {
         Action::Info => info::info(),
         Action::Logger => stdio::exec_logger(&arguments.rest),
         Action::Mount => rootfs::mount_here(&arguments.rest),
+        Action::Pod => pin::hold(&arguments.rest),
+        Action::PodInit => pin::reap(),
         Action::Version => {
             println!("containerd-shim-tare-v2 {}", env!("CARGO_PKG_VERSION"));
             Ok(())

@@ -22,6 +22,7 @@ mod calls;
 mod done;
 mod ends;
 mod flows;
+mod pods;
 mod quick;
 mod talk;
 
@@ -40,10 +41,11 @@ enum Kind {
     Oom,
     Source,
     Target,
+    Pod,
 }
 
 impl Kind {
-    const ALL: [Kind; 9] = [
+    const ALL: [Kind; 10] = [
         Kind::Listener,
         Kind::Signals,
         Kind::Jobs,
@@ -53,6 +55,7 @@ impl Kind {
         Kind::Oom,
         Kind::Source,
         Kind::Target,
+        Kind::Pod,
     ];
 
     fn token(self, number: u64) -> u64 {
@@ -108,6 +111,9 @@ pub(crate) struct Server {
     exits: BTreeMap<u64, (String, Which)>,
     ooms: BTreeMap<u64, String>,
     draining: Vec<Draining>,
+    sandboxes: BTreeMap<String, pods::Sandbox>,
+    /// What holds sandboxes' namespaces, by the numbers of their tokens.
+    pins: BTreeMap<u64, String>,
     /// A number that no token has had.
     next: u64,
     /// Closed for a moment when no descriptor is left, so that a client can be taken and turned away.
@@ -161,6 +167,8 @@ impl Server {
             exits: BTreeMap::new(),
             ooms: BTreeMap::new(),
             draining: Vec::new(),
+            sandboxes: BTreeMap::new(),
+            pins: BTreeMap::new(),
             next: 0,
             spare: Some(std::fs::File::open("/dev/null")?.into()),
             reap: false,
@@ -222,6 +230,7 @@ impl Server {
             }
             Some((Kind::Connection, id)) => self.talk(id, ready),
             Some((Kind::Exit, number)) => self.exited(number),
+            Some((Kind::Pod, number)) => self.unheld(number),
             Some((Kind::Oom, number)) => self.out_of_memory(number),
             Some((Kind::Source | Kind::Target, number)) => self.pump(number),
             // `events` looks at it after each wait.

@@ -27,8 +27,12 @@ pub fn start(arguments: &Arguments) -> Result<(), Failure> {
         .read_to_end(&mut input)
         .map_err(|error| Failure::io("read standard input", &error))?;
     let request = bootstrap::request(&input, arguments);
-    let config = std::fs::read("config.json")
-        .map_err(|error| Failure::io("read the bundle's config.json", &error))?;
+    let config = match std::fs::read("config.json") {
+        Ok(config) => config,
+        // The bundle of a sandbox, which is no container.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => b"{}".into(),
+        Err(error) => return Err(Failure::io("read the bundle's config.json", &error)),
+    };
     let group = bootstrap::group(&config, &arguments.id)
         .map_err(|error| Failure::new(Code::InvalidArgument, format!("config.json: {error}")))?;
     let socket = bootstrap::socket(&request.sockets, arguments, &group);

@@ -1,10 +1,11 @@
 //! What blocks: the runtime's verbs, each on a thread of its own, with all that they need and nothing shared.
 use crate::failure::{Code, Failure};
+use crate::furniture::Place;
 use crate::life::Which;
 use crate::options::Options;
 use crate::stats;
 use crate::stdio::{self, Made, Streams};
-use crate::{rootfs, start};
+use crate::{furniture, rootfs, start};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use tare_runtime::{
@@ -33,6 +34,8 @@ pub struct Creation {
     pub streams: Streams,
     /// What containerd is configured to.
     pub options: Options,
+    /// The pods that it may belong to.
+    pub pods: Vec<Place>,
 }
 
 /// A process that runs, or waits to be started.
@@ -91,12 +94,14 @@ fn create_within(creation: &Creation) -> Result<Begun, Failure> {
         bundle,
         streams,
         options,
+        pods,
         ..
     } = creation;
     keep(bundle, options)?;
     let ids = (options.io_uid, options.io_gid);
     let mut made = stdio::make(streams, ids, id, namespace)?;
     let given = CreateOptions {
+        config: furniture::config(bundle, pods)?,
         stdio: std::mem::take(&mut made.stdio),
         console: console(streams),
         pid_file: Some(bundle.join("init.pid")),

@@ -24,6 +24,7 @@ mod process;
 mod reaper;
 mod rootfs;
 mod runner;
+mod sandbox;
 #[allow(
     dead_code,
     reason = "shared with the conformance suite, which uses all of it"

@@ -34,7 +34,7 @@ mod rootfs;
 pub mod scheduling;
 mod security;
 mod slots;
-mod sysctl;
+pub mod sysctl;
 #[cfg(test)]
 mod testing;
 mod text;

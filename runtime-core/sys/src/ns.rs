@@ -39,3 +39,12 @@ pub fn kind(fd: Fd) -> Result<u32> {
     const NS_GET_NSTYPE: u32 = 0xb703;
     call!(__NR_ioctl, fd.reg(), NS_GET_NSTYPE, 0).map(|kind| kind as u32)
 }
+
+/// Joins the user namespace that owns the namespace of a file (NS_GET_USERNS): single-threaded callers only.
+pub fn join_owner(fd: Fd) -> Result<()> {
+    const NS_GET_USERNS: u32 = 0xb701;
+    let owner = call!(__NR_ioctl, fd.reg(), NS_GET_USERNS, 0).map(Fd::of)?;
+    let joined = join(owner, raw::CLONE_NEWUSER);
+    crate::fd::close(owner);
+    joined
+}

@@ -115,7 +115,7 @@ impl Server {
         }
         let source = options::read(request.options.as_ref())?;
         self.making.insert(id.clone());
-        let namespace = self.namespace.clone();
+        let (namespace, pods) = (self.namespace.clone(), self.places());
         let begun = self.job(move || {
             let result = crate::start::load(source).and_then(|options| {
                 let creation = Creation {
@@ -130,6 +130,7 @@ impl Server {
                         terminal: request.terminal,
                     },
                     options,
+                    pods,
                 };
                 work::create(&creation).map(|begun| Box::new((creation, begun)))
             });

@@ -3,6 +3,7 @@ use super::{Kind, Server};
 use crate::clock::stamp;
 use crate::failure::Failure;
 use crate::life::{Exit, Life, Which};
+use crate::pin::Pin;
 use crate::task::{Caller, Process, Task};
 use crate::work::{Begun, Creation};
 use std::collections::BTreeMap;
@@ -63,6 +64,14 @@ pub(crate) enum Done {
         caller: Caller,
         result: Result<Answer, Failure>,
     },
+    /// StartSandbox.
+    Pinned {
+        caller: Caller,
+        id: String,
+        result: Result<Pin, Failure>,
+    },
+    /// A sandbox's end.
+    Unpinned { id: String, status: u32 },
     /// Of our own accord.
     Nothing,
 }
@@ -90,6 +99,8 @@ impl Server {
                 self.next_turn(&id);
             }
             Done::Answered { caller, result } => self.answer(caller, result),
+            Done::Pinned { caller, id, result } => self.pinned(caller, &id, result),
+            Done::Unpinned { id, status } => self.unpinned(&id, status),
             Done::Nothing => {}
         }
     }

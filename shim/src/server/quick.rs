@@ -118,7 +118,8 @@ impl Server {
     }
 
     pub(super) fn shutdown(&mut self) -> Next {
-        if self.tasks.is_empty() && self.making.is_empty() {
+        // A pod may get more containers; it ends by its own service.
+        if self.tasks.is_empty() && self.making.is_empty() && self.sandboxes.is_empty() {
             self.stop();
         }
         Next::Now(Answer::Shutdown(Empty {}))

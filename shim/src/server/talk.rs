@@ -6,6 +6,8 @@ use crate::task::{Caller, Process};
 use rustix::net::SocketFlags;
 use std::io;
 use std::os::fd::OwnedFd;
+use tare_shim_wire::Fields;
+use tare_shim_wire::messages::sandbox;
 use tare_shim_wire::messages::task::{Answer, Call};
 use tare_shim_wire::rpc::Incoming;
 use tare_supervisor::{Interest, Ready};
@@ -66,6 +68,13 @@ impl Server {
         match incoming {
             Incoming::Request(stream, request) => {
                 let caller = Caller { connection, stream };
+                if sandbox::SERVICES.contains(&request.service.as_str()) {
+                    match sandbox::Call::of(&request) {
+                        Ok(call) => self.sandbox_call(caller, call),
+                        Err(status) => self.answer(caller, Err(status.into())),
+                    }
+                    return;
+                }
                 match Call::of(&request) {
                     Ok(call) => self.call(caller, call),
                     Err(status) => self.answer(caller, Err(status.into())),
@@ -79,10 +88,16 @@ impl Server {
     }
 
     pub(crate) fn answer(&mut self, caller: Caller, result: Result<Answer, Failure>) {
+        self.reply(
+            caller,
+            result.as_ref().map(Answer::message).map_err(Clone::clone),
+        );
+    }
+
+    pub(super) fn reply(&mut self, caller: Caller, result: Result<&dyn Fields, Failure>) {
         let Some(connection) = self.connections.get_mut(&caller.connection) else {
             return;
         };
-        let result = result.as_ref().map(Answer::message).map_err(Clone::clone);
         match connection.answer(caller.stream, result) {
             Ok(()) => self.watch(caller.connection),
             Err(_) => self.hang_up(caller.connection),
@@ -120,6 +135,7 @@ impl Server {
         let waits =
             |process: &Process| process.waiters.iter().any(|caller| caller.connection == id);
         self.jobs.running() > 0
+            || self.sandboxes_owe(id)
             || self.draining.iter().any(|it| it.caller.connection == id)
             || self.tasks.values().any(|task| {
                 waits(&task.init)
@@ -134,6 +150,7 @@ impl Server {
     pub(super) fn hang_up(&mut self, id: u64) {
         // Closing it ends its poll.
         self.connections.remove(&id);
+        self.sandboxes_forget(id);
         for task in self.tasks.values_mut() {
             let execs = task.execs.values_mut();
             for process in execs.chain([&mut task.init]) {

@@ -21,6 +21,7 @@ pub fn every() -> impl Iterator<Item = &'static Any> {
         messages::bootstrap::ALL,
         messages::cgroup1::ALL,
         messages::cgroup2::ALL,
+        messages::cri::ALL,
         messages::events::ALL,
         messages::google::ALL,
         messages::runtime::ALL,

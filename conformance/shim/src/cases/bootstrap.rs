@@ -2,6 +2,7 @@
 
 use crate::case::cases;
 use crate::client::Connection;
+use crate::container::Container;
 use crate::lab::{Dialect, Lab, Output, is_default_place};
 use crate::process;
 use crate::task::{self, Task};
@@ -370,9 +371,21 @@ fn fails(output: &Output) {
     );
 }
 
+/// The bundle of a sandbox has none, so that `start` may leave a server; a container is not made of it.
 fn no_config(lab: &mut Lab) {
     let container = lab.container("", &["true"]);
-    fails(&lab.start_output(&container, Dialect::V1_6, b""));
+    let output = lab.start_output(&container, Dialect::V1_6, b"");
+    if output.code != Some(0) {
+        return fails(&output);
+    }
+    let address = String::from_utf8_lossy(&output.stdout).into_owned();
+    let task = lab.connect(&lab.socket(&container, &output, &address));
+    let Container {
+        id, bundle, stdio, ..
+    } = &container;
+    let created = task.create(id, bundle, &[], stdio, lab.runc_options());
+    let status = created.expect_err("there is no config.json");
+    assert!(status.message.contains("config.json"), "{status}");
 }
 
 fn broken_config(lab: &mut Lab) {

@@ -13,6 +13,7 @@ mod mounts;
 mod options;
 mod order;
 mod resources;
+mod sandbox;
 mod server;
 mod services;
 mod stdio;
@@ -31,6 +32,7 @@ pub fn all() -> Vec<Case> {
         terminal::cases,
         options::cases,
         services::cases,
+        sandbox::cases,
         server::cases,
         hostile::cases,
         adversity::cases,

@@ -15,6 +15,8 @@ fn known() -> Vec<(&'static tare_shim_wire::doors::Any, MessageDescriptor)> {
     let mut theirs = theirs();
     every()
         .filter(|ours| !ABSENT.contains(&ours.name))
+        // kubelet's, of which there are some fields only: containerd itself sends them to the callers' test.
+        .filter(|ours| !ours.name.starts_with("runtime.v1."))
         .map(|ours| {
             let descriptor = theirs.remove(ours.name);
             (ours, descriptor.unwrap_or_else(|| panic!("{}", ours.name)))

@@ -2,8 +2,10 @@
 #![allow(missing_docs)]
 
 pub mod bootstrap;
+mod calls;
 pub mod cgroup1;
 pub mod cgroup2;
+pub mod cri;
 pub mod events;
 pub mod google;
 pub mod runtime;

@@ -1,11 +1,24 @@
 //! The sandbox service.
+use super::calls::methods;
 use super::google::{Any, Timestamp};
 use super::task::Mount;
 use crate::codec::messages;
 use std::collections::BTreeMap;
 
 /// The service's name.
-pub const SERVICE: &str = "containerd.runtime.sandbox.v1.Sandbox";
+pub const SERVICES: [&str; 1] = ["containerd.runtime.sandbox.v1.Sandbox"];
+
+methods! {
+    CreateSandbox CreateSandboxRequest CreateSandboxResponse
+    StartSandbox StartSandboxRequest StartSandboxResponse
+    Platform PlatformRequest PlatformResponse
+    StopSandbox StopSandboxRequest StopSandboxResponse
+    WaitSandbox WaitSandboxRequest WaitSandboxResponse
+    SandboxStatus SandboxStatusRequest SandboxStatusResponse
+    PingSandbox PingRequest PingResponse
+    ShutdownSandbox ShutdownSandboxRequest ShutdownSandboxResponse
+    SandboxMetrics SandboxMetricsRequest SandboxMetricsResponse
+}
 
 messages! {
     CreateSandboxRequest = "containerd.runtime.sandbox.v1.CreateSandboxRequest" {

@@ -1,7 +1,7 @@
 //! The task service. Its versions 2 and 3 differ in the service's name only.
+use super::calls::methods;
 use super::google::{Any, Empty, Timestamp};
-use crate::codec::{Fields, Message, messages};
-use crate::rpc::{Code, Request, Status};
+use crate::codec::messages;
 use std::collections::BTreeMap;
 
 /// The service's names; both are served.
@@ -16,48 +16,6 @@ pub enum ProcessStatus {
     Stopped = 3,
     Paused = 4,
     Pausing = 5,
-}
-
-/// The requests and responses: a list of methods gives the messages' names, the enumeration of calls, and what decodes them.
-macro_rules! methods {
-    ($($method:ident $request:ident $response:ident)*) => {
-        /// A request to the task service, decoded.
-        #[derive(Debug, Clone, PartialEq)]
-        pub enum Call {
-            $($method($request),)*
-        }
-
-        impl Call {
-            /// The names of the methods.
-            pub const METHODS: &[&str] = &[$(stringify!($method)),*];
-
-            /// The call that a request to one of [`SERVICES`] makes.
-            pub fn of(request: &Request) -> Result<Call, Status> {
-                if !SERVICES.contains(&request.service.as_str()) {
-                    return Err(Status::no_service(&request.service));
-                }
-                match request.method.as_str() {
-                    $(stringify!($method) => decode(&request.payload).map(Call::$method),)*
-                    other => Err(Status::no_method(other)),
-                }
-            }
-        }
-
-        /// What a call of the task service answers.
-        #[derive(Debug, Clone, PartialEq)]
-        pub enum Answer {
-            $($method($response),)*
-        }
-
-        impl Answer {
-            /// The message, to be written.
-            pub fn message(&self) -> &dyn Fields {
-                match self {
-                    $(Answer::$method(answer) => answer,)*
-                }
-            }
-        }
-    };
 }
 
 methods! {
@@ -78,16 +36,6 @@ methods! {
     Stats StatsRequest StatsResponse
     Connect ConnectRequest ConnectResponse
     Shutdown ShutdownRequest Empty
-}
-
-fn decode<M: Message>(payload: &[u8]) -> Result<M, Status> {
-    M::decode(payload).map_err(|error| {
-        // The code and the first words are the Go server's.
-        Status::new(
-            Code::Internal,
-            format!("ttrpc: error unmarshalling payload: {error}"),
-        )
-    })
 }
 
 // An empty `exec_id` means the container's first process.

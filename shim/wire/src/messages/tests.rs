@@ -28,7 +28,7 @@ fn names_and_numbers_are_used_once() {
     let count = names.len();
     names.sort_unstable();
     names.dedup();
-    assert_eq!((names.len(), count), (count, 108));
+    assert_eq!((names.len(), count), (count, 114));
     for message in every() {
         let mut fields: Vec<u32> = message.fields.iter().map(|field| field.0).collect();
         let sorted = fields.is_sorted();
