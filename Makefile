@@ -58,7 +58,7 @@ shim-suite: ## the black-box suite of shims on ours and on Debian's Go shim, or 
 	@.ci/shim.sh '$(SHIM)' '$(FILTER)' $(ARGS)
 
 shim-test: shim-suite ## the shim with containerd and dockerd of Debian trixie and sid too, in roots of their own
-	@.ci/build.sh && SHIM=target/release/containerd-shim-tare-v2 conformance/callers/containerds.sh
+	@.ci/build.sh && .ci/cri.sh
 
 cve: ## attacks that other runtimes fell for: 1,000 starts of each race, or STARTS=n
 	@.ci/cve.sh '$(STARTS)'

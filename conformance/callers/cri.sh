@@ -1,0 +1,155 @@
+#!/usr/bin/env bash
+# kubelet's part, played to the CRI of a real containerd with the shim SHIM as its runtime: with a pause container, and from 2.0 on without.
+#   SHIM=target/release/containerd-shim-tare-v2 CRI=path/of/cri-caller callers/cri.sh
+NAME=cri
+SHIM=$(readlink -f "${SHIM:?SHIM is the path of the shim to test}")
+CRI=$(readlink -f "${CRI:?CRI is the path of cri-caller, which conformance/cri builds}")
+# Pods get interfaces: of a network namespace that goes with this script.
+if [ -z "${IN_NETNS:-}" ]; then
+  export SHIM CRI IN_NETNS=1
+  exec unshare --net bash "$0" "$@"
+fi
+cd "$(dirname "$0")" || exit 2
+RUNTIME=$SHIM
+. ./common.sh
+ip link set lo up
+
+containerd_pid=''
+cleanup() {
+  stop_pid "$containerd_pid"
+  local pid
+  # Shims of pods that a failure left behind: they carry this directory's name.
+  for pid in $(pgrep -f -- "containerd-shim-tare-v2 .*-address $work/"); do kill -KILL "$pid" 2>/dev/null; done
+  unmount_below "$work"
+  unmount_below "/run/netns/cni-$tag"
+  find /sys/fs/cgroup -depth -type d -path "*/k8s.io/*" -exec rmdir {} + 2>/dev/null
+  rm -rf "$work" "$state"
+}
+state=/run/containerd/tare/k8s.io
+trap cleanup EXIT
+
+version=$(containerd --version | awk '{ print $3 }')
+plugins=
+for plugins in /usr/lib/cni /opt/cni/bin; do [ -x "$plugins/bridge" ] && break; done
+mkdir -p "$work/bin" "$work/cd" "$work/net.d" "$work/cri"
+ln -s "$SHIM" "$work/bin/containerd-shim-tare-v2"
+cat >"$work/net.d/10-tare.conflist" <<CONF
+{"cniVersion": "0.4.0", "name": "tare", "plugins": [
+  {"type": "bridge", "bridge": "tare0", "ipam": {"type": "host-local", "dataDir": "$work/ipam", "subnet": "10.88.0.0/16"}}]}
+CONF
+image=tare.test/pause:1
+handlers=(tare)
+case ${version#v} in
+  1.*)
+    cri='plugins."io.containerd.grpc.v1.cri"'
+    cat >"$work/containerd.toml" <<CONF
+version = 2
+[$cri]
+  sandbox_image = "$image"
+  stream_server_address = "127.0.0.1"
+  restrict_oom_score_adj = true
+  disable_apparmor = true
+[$cri.containerd]
+  snapshotter = "native"
+  default_runtime_name = "tare"
+[$cri.containerd.runtimes.tare]
+  runtime_type = "io.containerd.tare.v2"
+[$cri.cni]
+  bin_dir = "$plugins"
+  conf_dir = "$work/net.d"
+CONF
+    ;;
+  *)
+    handlers=(tare tare-pods)
+    cri="plugins.'io.containerd.cri.v1.runtime'"
+    cat >"$work/containerd.toml" <<CONF
+version = 3
+[plugins.'io.containerd.cri.v1.images']
+  snapshotter = "native"
+[plugins.'io.containerd.cri.v1.images'.pinned_images]
+  sandbox = "$image"
+[plugins.'io.containerd.grpc.v1.cri']
+  stream_server_address = "127.0.0.1"
+[$cri]
+  restrict_oom_score_adj = true
+  disable_apparmor = true
+[$cri.containerd]
+  default_runtime_name = "tare"
+[$cri.containerd.runtimes.tare]
+  runtime_type = "io.containerd.tare.v2"
+[$cri.containerd.runtimes.tare-pods]
+  runtime_type = "io.containerd.tare.v2"
+  sandboxer = "shim"
+[$cri.cni]
+  bin_dir = "$plugins"
+  conf_dir = "$work/net.d"
+CONF
+    ;;
+esac
+cat >>"$work/containerd.toml" <<CONF
+[grpc]
+  address = "$work/c.sock"
+CONF
+sed -i "1a root = \"$work/cd/root\"\nstate = \"$work/cd/state\"\ndisabled_plugins = [\"io.containerd.snapshotter.v1.btrfs\", \"io.containerd.snapshotter.v1.devmapper\", \"io.containerd.snapshotter.v1.zfs\"]" "$work/containerd.toml"
+ctr="ctr --address $work/c.sock --namespace k8s.io"
+
+start_containerd() {
+  # What it runs is ended by pid alone: a group of its own keeps signals from it.
+  PATH=$work/bin:$PATH containerd --config "$work/containerd.toml" >>"$work/containerd.log" 2>&1 &
+  containerd_pid=$!
+  local n=0
+  until timeout 5 $ctr version >/dev/null 2>&1 || [ $n -gt 100 ]; do sleep 0.1; n=$((n + 1)); done
+}
+
+# An archive as `docker save` writes it: one layer, whose program is busybox.
+make_archive() {
+  make_image
+  ln -sf busybox "$work/image/bin/seq"
+  local layer config
+  layer=$(sha256sum "$work/image.tar" | cut -d' ' -f1)
+  mkdir -p "$work/archive/$layer"
+  cp "$work/image.tar" "$work/archive/$layer/layer.tar"
+  printf '{"architecture":"%s","os":"linux","config":{"Entrypoint":["sleep","1000000"],"Env":["PATH=/bin"]},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \
+    "$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')" "$layer" >"$work/config.json"
+  config=$(sha256sum "$work/config.json" | cut -d' ' -f1)
+  mv "$work/config.json" "$work/archive/$config.json"
+  printf '[{"Config":"%s.json","RepoTags":["%s"],"Layers":["%s/layer.tar"]}]' "$config" "$image" "$layer" >"$work/archive/manifest.json"
+  tar -C "$work/archive" -cf "$work/archive.tar" .
+}
+
+# cri PART: counts the client's lines.
+cri() {
+  local line
+  while read -r line; do
+    case $line in
+      "ok cri/"*) note 0 "${line#ok cri/}" '' ;;
+      "FAIL cri/"*) line=${line#FAIL cri/} && note 1 "${line%%: *}" "${line#*: }" ;;
+      *) echo "$line" ;;
+    esac
+  done < <(timeout -k 5 180 "$CRI" "$work/c.sock" "$handler" "$image" "$work/cri" "$1" 2>&1; echo "status $?")
+}
+
+make_archive
+start_containerd
+timeout 5 $ctr version >/dev/null 2>&1
+note $? daemon "$(tail -n 5 "$work/containerd.log" | cut -c1-400)"
+check image 0 '' $ctr images import --snapshotter native "$work/archive.tar"
+for handler in "${handlers[@]}"; do
+  cri life
+  cri before
+  stop_pid "$containerd_pid" KILL
+  sleep 2
+  start_containerd
+  cri after
+  cri pods
+done
+n=0
+while pgrep -f -- "containerd-shim-tare-v2 .*-address $work/" >/dev/null && [ $n -lt 50 ]; do sleep 0.1; n=$((n + 1)); done
+[ -z "$(pgrep -f -- "containerd-shim-tare-v2 .*-address $work/")" ]
+note $? no-shim-is-left "$(pgrep -af -- "containerd-shim-tare-v2 .*-address $work/" | head -n 3)"
+[ -z "${KEEP_LOG:-}" ] || cp "$work/containerd.log" "$KEEP_LOG"
+stop_pid "$containerd_pid"; containerd_pid=''
+unmount_below "$work/cd"
+left=$(leftovers "$work" | head -n 5)
+[ -z "$left" ]; note $? leaves-nothing "$left"
+finish
