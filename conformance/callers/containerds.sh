@@ -24,13 +24,13 @@ mirror=$(
 passed=0 failed=0
 for suite in "$@"; do
   root=$cache/$suite
-  if [ ! -e "$root/ready-2" ]; then
+  if [ ! -e "$root/ready-3" ]; then
     echo "unpacking containerd of $suite" >&2
     rm -rf "$root"
     mkdir -p "$cache"
-    mmdebstrap --quiet --variant=apt --include=containerd,runc,docker.io,docker-cli,iptables,busybox-static,procps,bsdutils,util-linux,findutils,iproute2,containernetworking-plugins \
+    mmdebstrap --quiet --variant=apt --include=containerd,runc,docker.io,docker-cli,iptables,busybox-static,procps,bsdutils,util-linux,findutils,mount,iproute2,containernetworking-plugins \
       --aptopt='Acquire::Check-Valid-Until "false"' "$suite" "$root" "$mirror" >&2
-    touch "$root/ready-2"
+    touch "$root/ready-3"
   fi
   log=$(mktemp)
   # A mount namespace of its own: whatever is mounted for the root goes with it.

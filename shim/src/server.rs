@@ -74,6 +74,8 @@ impl Kind {
 const DRAIN: Duration = Duration::from_secs(10);
 /// After so long without a call the server has settled.
 const REST: Duration = Duration::from_secs(2);
+/// How long a client of the sandbox service may take to hang up before the server does.
+const POLITE: Duration = Duration::from_millis(500);
 /// How long events may hold up the end of the server.
 const LAST_EVENTS: Duration = Duration::from_secs(3);
 
@@ -121,6 +123,8 @@ pub(crate) struct Server {
     /// Children have ended while a job, which may wait for one of its own, was in hand.
     reap: bool,
     stopping: Option<Instant>,
+    /// Who is to hang up first, if he does soon: a client may lose an answer that comes together with the end.
+    polite: Option<Instant>,
     /// Something was done since the last rest.
     restless: bool,
 }
@@ -173,6 +177,7 @@ impl Server {
             spare: Some(std::fs::File::open("/dev/null")?.into()),
             reap: false,
             stopping: None,
+            polite: None,
             restless: true,
         };
         let poll = &server.poll;
@@ -187,11 +192,14 @@ impl Server {
             let now = Instant::now();
             if let Some(until) = self.stopping {
                 let unsent = self.connections.values().any(Connection::wants_write);
-                if until <= now || (self.publisher.is_idle() && !unsent) {
+                let waits =
+                    self.polite.is_some_and(|polite| polite > now) && !self.connections.is_empty();
+                if until <= now || (self.publisher.is_idle() && !unsent && !waits) {
                     return Ok(());
                 }
             }
-            let wakes = [self.publisher.wake(), self.stopping];
+            let polite = self.polite.filter(|polite| *polite > now);
+            let wakes = [self.publisher.wake(), self.stopping, polite];
             let drains = self.draining.iter().map(|draining| draining.until);
             let rest = (self.restless && self.jobs.running() == 0).then(|| now + REST);
             let wake = wakes.into_iter().flatten().chain(drains).chain(rest).min();

@@ -3,9 +3,14 @@
 //! open(2) of a fifo waits for the other end; these don't, and neither does what is written get lost nor its writer killed by
 //! SIGPIPE while nobody reads.
 use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long a reader may take to come. Then the process begins all the same.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A fifo that a process writes to.
 #[derive(Debug)]
@@ -33,15 +38,27 @@ impl Writer {
     }
 
     fn with(path: &Path, flags: OFlags) -> io::Result<(Writer, OwnedFd)> {
-        // In both directions at once, for which nobody is waited.
-        let both = open(
-            path,
-            OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY,
-            Mode::empty(),
-        )?;
-        is_fifo(&both, path)?;
-        let keep = again(&both, OFlags::RDONLY | OFlags::NONBLOCK)?;
-        Ok((Writer { _keep: keep }, again(&both, flags)?))
+        let first = Writer::once_read(path)?;
+        is_fifo(&first, path)?;
+        let keep = again(&first, OFlags::RDONLY | OFlags::NONBLOCK)?;
+        Ok((Writer { _keep: keep }, again(&first, flags)?))
+    }
+
+    /// An end, when somebody reads or that has taken too long. Whoever came for the first time when all writers had gone would
+    /// wait in open(2) for another one, and never see the end.
+    fn once_read(path: &Path) -> io::Result<OwnedFd> {
+        let common = OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let begin = Instant::now();
+        let mut pause = Duration::from_micros(100);
+        loop {
+            match open(path, OFlags::WRONLY | common, Mode::empty()) {
+                Err(Errno::NXIO) if begin.elapsed() < PATIENCE => std::thread::sleep(pause),
+                // In both directions at once, for which nobody is waited.
+                Err(Errno::NXIO) => return Ok(open(path, OFlags::RDWR | common, Mode::empty())?),
+                opened => return Ok(opened?),
+            }
+            pause = (pause * 2).min(Duration::from_millis(5));
+        }
     }
 }
 

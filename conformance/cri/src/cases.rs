@@ -38,7 +38,11 @@ pub async fn life(kubelet: &Kubelet) -> Results {
     macro_rules! in_pods {
         ($($modes:expr => $name:literal $case:ident;)*) => {
             $({
-                let result = match kubelet.run_pod(kubelet.pod_config($name, $modes)).await {
+                let pod = match kubelet.skips($name) {
+                    Some(reason) => Err(reason),
+                    None => kubelet.run_pod(kubelet.pod_config($name, $modes)).await,
+                };
+                let result = match pod {
                     Ok(pod) => {
                         let result = $case(kubelet, &pod).await;
                         let removed = kubelet.remove_pod(&pod.id).await;

@@ -34,6 +34,9 @@ pub struct Kubelet {
     pub work: PathBuf,
 }
 
+/// What a result begins with whose case was not run.
+pub const SKIP: &str = "skip: ";
+
 /// A pod's id and what it was asked for.
 #[derive(Clone)]
 pub struct Pod {
@@ -80,6 +83,14 @@ impl Kubelet {
             image: image.to_owned(),
             work,
         })
+    }
+
+    /// Why a case can't be run here.
+    pub fn skips(&self, case: &str) -> Option<String> {
+        let all = std::env::var("CRI_SKIP").unwrap_or_default();
+        let name = format!("{}/{case} ", self.handler);
+        let reason = all.lines().find_map(|line| line.strip_prefix(&name))?;
+        Some(format!("{SKIP}{reason}"))
     }
 
     /// Modes of the network, pid and IPC namespaces.

@@ -286,11 +286,18 @@ impl Server {
             .iter()
             .map(|(id, process)| (process.pid, id.clone()))
             .collect();
+        // A task without a process is a leak to a containerd that comes back, which deletes it: the status of an end that was
+        // not fetched yet would be lost.
+        let ended = (!task.life.is_live(&Which::Init)).then_some(task.init.pid.cast_signed());
         let runtime = self.runtime(task);
         self.job(move || Done::Answered {
             caller,
-            result: work::pids(&runtime, &request.id)
-                .map(|pids| Answer::Pids(super::done::pids(&pids, &execs))),
+            result: work::pids(&runtime, &request.id).map(|mut pids| {
+                if pids.is_empty() {
+                    pids.extend(ended);
+                }
+                Answer::Pids(super::done::pids(&pids, &execs))
+            }),
         })
     }
 

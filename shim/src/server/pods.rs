@@ -1,5 +1,5 @@
 //! The sandbox service: pods whose namespaces this server holds, so that none needs a container for that.
-use super::{Done, Kind, Server};
+use super::{Done, Kind, POLITE, Server};
 use crate::clock::stamp;
 use crate::failure::{Code, Failure};
 use crate::furniture::{self, Place};
@@ -11,7 +11,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 use tare_shim_wire::messages::sandbox::{
     Answer, Call, CreateSandboxRequest, CreateSandboxResponse, PingResponse, Platform,
     PlatformResponse, SandboxStatusRequest, SandboxStatusResponse, ShutdownSandboxResponse,
@@ -294,6 +294,7 @@ impl Server {
             Ending::Shutdown => {
                 self.sandboxes.remove(id);
                 if self.sandboxes.is_empty() {
+                    self.polite = Some(Instant::now() + POLITE);
                     self.stop();
                 }
                 Answer::ShutdownSandbox(ShutdownSandboxResponse {})

@@ -36,6 +36,7 @@ cases!("stdio":
     a_logger_that_is_not_there,
     a_logger_that_ends_early,
     a_reader_that_comes_again,
+    a_reader_that_comes_late,
     a_slow_reader,
     output_of_a_shim_that_is_killed,
 );
@@ -207,6 +208,31 @@ fn input_ends_with_its_writer(lab: &mut Lab) {
     wait.within(Duration::from_secs(5)).expect("Wait");
     task.delete(&container.id, "").expect("Delete");
     assert_eq!(output.text(), "hello\n");
+}
+
+/// containerd opens the fifos on threads of its own: one that comes after the process's end must see it.
+fn a_reader_that_comes_late(lab: &mut Lab) {
+    let mut container = lab.container("", &["echo", "word"]);
+    let [output, errors] = ["stdout", "stderr"].map(|name| container.fifo(name));
+    container.stdio.stdout = output.to_string_lossy().into_owned();
+    container.stdio.stderr = errors.to_string_lossy().into_owned();
+    let (sender, texts) = std::sync::mpsc::channel();
+    for path in [output, errors] {
+        let sender = sender.clone();
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(400));
+            // The case may have ended.
+            let _ = sender.send(fs::read_to_string(path));
+        });
+    }
+    let task = lab.started(&container);
+    assert_eq!(waited(&task, &container), 0);
+    let mut texts = [(); 2].map(|()| {
+        let text = texts.recv_timeout(Duration::from_secs(5));
+        text.expect("the end is seen").expect("it can be read")
+    });
+    texts.sort();
+    assert_eq!(texts, ["", "word\n"]);
 }
 
 fn no_such_scheme(lab: &mut Lab) {
