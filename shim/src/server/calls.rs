@@ -286,9 +286,10 @@ impl Server {
             .iter()
             .map(|(id, process)| (process.pid, id.clone()))
             .collect();
-        // A task without a process is a leak to a containerd that comes back, which deletes it: the status of an end that was
-        // not fetched yet would be lost.
-        let ended = (!task.life.is_live(&Which::Init)).then_some(task.init.pid.cast_signed());
+        // A task without a process is a leak to a containerd that comes back, which deletes it: the status of an end that it has
+        // not been told of yet would be lost.
+        let untold = !task.life.is_live(&Which::Init) && !self.publisher.is_idle();
+        let ended = untold.then_some(task.init.pid.cast_signed());
         let runtime = self.runtime(task);
         self.job(move || Done::Answered {
             caller,

@@ -20,6 +20,7 @@ cases!("order":
     of_what_init_leaves,
     nothing_but_what_was_asked,
     containerd_away,
+    an_end_that_containerd_missed,
     containerd_restarted,
     containerd_slow,
     statuses_of_many,
@@ -274,6 +275,24 @@ fn containerd_away(lab: &mut Lab) {
     let mut expected = LIFE;
     expected.sort_unstable();
     assert_eq!(names, expected, "each came, and came once");
+}
+
+/// containerd takes a task without a process for a leak when it comes back, and deletes it with its status.
+fn an_end_that_containerd_missed(lab: &mut Lab) {
+    let container = lab.container("", &["sh", "-c", "exit 9"]);
+    let task = lab.created(&container);
+    lab.events
+        .await_event(&format!("TaskCreate {}", container.id));
+    lab.events.stop();
+    task.start(&container.id, "").expect("Start");
+    assert_eq!(task.wait(&container.id, "").expect("Wait"), 9);
+    let pids = task.pids(&container.id).expect("Pids");
+    assert_eq!(pids.len(), 1, "{pids:?}");
+    lab.events.restart();
+    lab.events
+        .await_event(&format!("TaskExit {}", container.id));
+    let told = || task.pids(&container.id).is_ok_and(|pids| pids.is_empty());
+    assert!(crate::process::eventually(Duration::from_secs(3), told));
 }
 
 /// The connection was lost between two events.
