@@ -26,7 +26,7 @@ demo: ## build trun, make a bundle from Debian's busybox, run it
 test: ## the gate: format, lints, tidy, all tests, conformance, real callers
 	@.ci/gate.sh
 
-install: ## trun, man pages, completions below PREFIX (/usr/local), DESTDIR honoured
+install: ## trun, the shim, man pages, completions below PREFIX (/usr/local), DESTDIR honoured
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' .ci/install.sh
 
 uninstall: ## what install put there

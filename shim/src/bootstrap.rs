@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use tare_shim_wire::Message;
 use tare_shim_wire::messages::bootstrap::{BootstrapParams, BootstrapResult};
 use tare_shim_wire::messages::google::Any;
+use tare_shim_wire::messages::runtime::{GenericOptions, RuncOptions};
 
 /// Where sockets are, unless containerd says otherwise.
 const SOCKETS: &str = "/run/containerd/s";
@@ -79,7 +80,7 @@ pub fn request(input: &[u8], arguments: &Arguments) -> Request {
 }
 
 fn is_options(any: &Any) -> bool {
-    any.type_url.ends_with(".Options")
+    any.is::<RuncOptions>() || any.is::<GenericOptions>()
 }
 
 #[derive(Deserialize)]

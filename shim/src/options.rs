@@ -26,6 +26,10 @@ pub struct Options {
     pub root: String,
     /// Have systemd make the cgroups.
     pub systemd_cgroup: bool,
+    /// One shim for all containers of the node.
+    pub node: bool,
+    /// Keys that mean nothing here, for a warning.
+    pub ignored: Vec<String>,
 }
 
 /// What is to be done to have the options.
@@ -71,6 +75,8 @@ impl From<wire::Options> for Options {
             binary_name: runc.binary_name,
             root: runc.root,
             systemd_cgroup: runc.systemd_cgroup,
+            node: options.sharing == wire::Sharing::Node,
+            ignored: options.ignored,
         }
     }
 }
@@ -107,7 +113,9 @@ mod tests {
             config_body: body,
         };
         let ours = given(&Any::pack(&runc));
-        assert_eq!(ours, given(&Any::pack(&generic)));
+        let mut theirs = given(&Any::pack(&generic));
+        assert_eq!(std::mem::take(&mut theirs.ignored), ["CriuPath"]);
+        assert_eq!(ours, theirs);
         assert!(ours.systemd_cgroup && ours.no_pivot_root && ours.io_uid == 7);
     }
 

@@ -14,6 +14,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+/// The group of all containers, where they share one server.
+const NODE: &str = "all of the node";
 /// containerd sends no more on standard input.
 const MOST_INPUT: u64 = 10 << 20;
 /// Leaves a server behind, or finds the one of the group, and prints its address; the bundle is the working directory.
@@ -33,12 +35,14 @@ pub fn start(arguments: &Arguments) -> Result<(), Failure> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => b"{}".into(),
         Err(error) => return Err(Failure::io("read the bundle's config.json", &error)),
     };
+    let options = given(&request)?;
     let group = bootstrap::group(&config, &arguments.id)
         .map_err(|error| Failure::new(Code::InvalidArgument, format!("config.json: {error}")))?;
+    // No container can name this group by its annotations: they have no empty part.
+    let group = if options.node { NODE.to_owned() } else { group };
     let socket = bootstrap::socket(&request.sockets, arguments, &group);
     let address = format!("unix://{}", socket.display());
     if let Some(listener) = bind(&request.sockets, &socket)? {
-        let options = given(&request)?;
         let served = serve(arguments, &request, &options, &socket, listener);
         if let Err(failure) = served {
             let _ = std::fs::remove_file(&socket);

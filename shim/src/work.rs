@@ -97,6 +97,9 @@ fn create_within(creation: &Creation) -> Result<Begun, Failure> {
         pods,
         ..
     } = creation;
+    for key in &options.ignored {
+        eprintln!("{id}: the option {key} means nothing here");
+    }
     keep(bundle, options)?;
     let ids = (options.io_uid, options.io_gid);
     let mut made = stdio::make(streams, ids, id, namespace)?;

@@ -3,7 +3,7 @@
 use crate::case::cases;
 use crate::client::Status;
 use crate::container::Container;
-use crate::lab::Lab;
+use crate::lab::{Dialect, Lab};
 use crate::task::{RUNNING, Task};
 use crate::wire::{Message, any};
 use std::path::{Path, PathBuf};
@@ -23,6 +23,7 @@ cases!("options":
     toml_that_is_none,
     garbage,
     of_an_unknown_type,
+    one_shim_for_the_node,
 );
 
 const RUNC: &str = "containerd.runc.v1.Options";
@@ -216,6 +217,39 @@ fn toml_of_another_case(lab: &mut Lab) {
     let text = format!("root = {:?}\nNoSuchOption = 7\n", root.to_string_lossy());
     runs(lab, &container, toml(&text));
     assert!(state_in(&root, lab, &container), "the state is elsewhere");
+}
+
+/// Whatever pods they are of.
+fn one_shim_for_the_node(lab: &mut Lab) {
+    let options = || toml("ShimSharing = \"node\"\n");
+    let containers = ["one", "two", "three"].map(|name| {
+        let container = lab.container(name, &["sleep", "1000"]);
+        container.in_group(&format!("pod-of-{name}"))
+    });
+    let sockets = [0, 1, 2].map(|number| {
+        let container = &containers[number];
+        container.write();
+        let output = lab.start_output(container, Dialect::V1_6, &options().done());
+        let address = String::from_utf8_lossy(&output.stdout).into_owned();
+        lab.socket(container, &output, &address)
+    });
+    assert!(
+        sockets.iter().all(|socket| *socket == sockets[0]),
+        "{sockets:?}"
+    );
+    let task = lab.connect(&sockets[0]);
+    for container in &containers {
+        create(lab, &task, container, options()).expect("Create");
+        task.start(&container.id, "").expect("Start");
+    }
+    let [one, two, three] = containers;
+    lab.end(&one);
+    lab.end(&two);
+    assert_eq!(task.state(&three.id, "").expect("State").status, RUNNING);
+    // One without the option has its own.
+    let other = lab.container("other", &["true"]);
+    other.write();
+    assert_ne!(lab.start_socket(&other), sockets[0]);
 }
 
 fn toml_that_is_none(lab: &mut Lab) {
