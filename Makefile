@@ -12,7 +12,7 @@ ARGS ?=
 TARGET ?= spec
 SECONDS ?= 60
 
-.PHONY: wire-oracle help build demo test install uninstall bench bench-ab bench-v2 conformance runtime-tools rootless cve shim-suite shim-test vm fmt tidy goldens trace dist deny many faults fuzz fuzz-mutants miri privilege
+.PHONY: wire-oracle help build demo test install uninstall bench bench-ab bench-shim bench-v2 conformance runtime-tools rootless cve shim-suite shim-test vm fmt tidy goldens trace dist deny many faults fuzz fuzz-mutants miri privilege
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ uninstall: ## what install put there
 
 bench: ## every figure against runc, crun and bare calls; N=rounds ARGS="--only SECTION" (benches/README.md)
 	@N='$(N)' benches/bench.sh $(ARGS)
+
+bench-shim: ## our shim against Debian's Go shim; N=rounds
+	@N='$(N)' benches/shim.sh
 
 bench-v2: ## the bench on cgroup v2 in qemu, ratios only; N=rounds ARGS="--only SECTION"
 	@N='$(N)' benches/bench-v2.sh $(ARGS)

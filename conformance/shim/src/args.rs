@@ -14,6 +14,10 @@ Plays containerd to a shim, as root; FILTER is a part of cases' names, or severa
   --nightly         ten thousand processes, gigabytes of output
   --keep            keep the directories of failed cases
   --list            print the cases' names
+
+shim-conformance bench ROUNDS SAMPLES.csv SHIM...
+
+Times a container's life through each of the shims, by turns; shares are the first one's.
 ";
 
 /// What the suite is asked for.
@@ -43,17 +47,30 @@ pub struct CaseOptions {
     pub outcome: PathBuf,
 }
 
+/// What is to be timed.
+#[derive(Debug, Clone)]
+pub struct BenchOptions {
+    pub rounds: usize,
+    /// Where the raw data go.
+    pub samples: PathBuf,
+    pub shims: Vec<PathBuf>,
+}
+
 pub enum Command {
     Help,
     List,
     Suite(Options),
     OneCase(CaseOptions),
+    Bench(BenchOptions),
 }
 
 pub fn parse(words: impl Iterator<Item = String>) -> Result<Command, String> {
     let mut words = words.peekable();
     if words.next_if(|word| word == "one-case").is_some() {
         return one_case(words).map(Command::OneCase);
+    }
+    if words.next_if(|word| word == "bench").is_some() {
+        return bench(words).map(Command::Bench);
     }
     let mut options = Options {
         shim: PathBuf::new(),
@@ -91,6 +108,21 @@ pub fn parse(words: impl Iterator<Item = String>) -> Result<Command, String> {
         return Err("--shim PATH is missing; --help says more".to_owned());
     }
     Ok(Command::Suite(options))
+}
+
+fn bench(mut words: impl Iterator<Item = String>) -> Result<BenchOptions, String> {
+    let rounds = words.next().and_then(|word| word.parse().ok());
+    let rounds = rounds.filter(|rounds| *rounds > 0);
+    let samples = words.next().map(PathBuf::from);
+    let shims: Result<Vec<PathBuf>, String> = words.map(|word| absolute(&word)).collect();
+    match (rounds, samples, shims?) {
+        (Some(rounds), Some(samples), shims) if !shims.is_empty() => Ok(BenchOptions {
+            rounds,
+            samples,
+            shims,
+        }),
+        _ => Err("bench ROUNDS SAMPLES.csv SHIM...".to_owned()),
+    }
 }
 
 fn one_case(mut words: impl Iterator<Item = String>) -> Result<CaseOptions, String> {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod bench;
 mod case;
 mod cases;
 mod client;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(args::Command::Suite(options)) => runner::run(&options),
+        Ok(args::Command::Bench(options)) => bench::run(&options),
         Ok(args::Command::OneCase(options)) => case::run_in_this_process(options),
         Err(message) => {
             eprintln!("shim-conformance: {message}");
