@@ -127,6 +127,8 @@ impl Kubelet {
     }
 
     pub async fn run_pod(&self, config: PodSandboxConfig) -> Result<Pod> {
+        // Another handler's pod of that name has left its own.
+        let _ = std::fs::remove_dir_all(&config.log_directory);
         std::fs::create_dir_all(&config.log_directory).map_err(|error| error.to_string())?;
         let request = k8s_cri::v1::RunPodSandboxRequest {
             config: Some(config.clone()),
