@@ -4,10 +4,11 @@
 NAME=cri
 SHIM=$(readlink -f "${SHIM:?SHIM is the path of the shim to test}")
 CRI=$(readlink -f "${CRI:?CRI is the path of cri-caller, which conformance/cri builds}")
-# Pods get interfaces: of a network namespace that goes with this script.
-if [ -z "${IN_NETNS:-}" ]; then
-  export SHIM CRI IN_NETNS=1
-  exec unshare --net bash "$0" "$@"
+# Pods get interfaces, of a network namespace that goes with this script; so do the shims that a failure leaves, by the end of its
+# pid namespace, and mounts.
+if [ -z "${IN_NAMESPACES:-}" ]; then
+  export SHIM CRI IN_NAMESPACES=1
+  exec unshare --net --pid --fork --kill-child --mount --propagation private --mount-proc bash "$0" "$@"
 fi
 cd "$(dirname "$0")" || exit 2
 RUNTIME=$SHIM
@@ -17,15 +18,15 @@ ip link set lo up
 containerd_pid=''
 cleanup() {
   stop_pid "$containerd_pid"
-  local pid
-  # Shims of pods that a failure left behind: they carry this directory's name.
-  for pid in $(pgrep -f -- "containerd-shim-tare-v2 .*-address $work/"); do kill -KILL "$pid"; done 2>/dev/null
   unmount_below "$work"
-  unmount_below "/run/netns/cni-$tag"
-  find /sys/fs/cgroup -depth -type d -path "*/k8s.io/*" -exec rmdir {} + 2>/dev/null
-  rm -rf "$work" "$state"
+  # CRI's namespace has one name on each machine: what was there before stays.
+  [ -n "$had_state" ] || rm -rf "$state"
+  [ -n "$had_group" ] || find /sys/fs/cgroup -maxdepth 2 -type d -name k8s.io -exec rmdir {} + 2>/dev/null
+  rm -rf "$work"
 }
-state=/run/containerd/tare/k8s.io
+state=/run/containerd/tare/k8s.io had_state='' had_group=''
+[ ! -e "$state" ] || had_state=1
+[ -z "$(find /sys/fs/cgroup -maxdepth 2 -type d -name k8s.io)" ] || had_group=1
 trap cleanup EXIT
 
 version=$(containerd --version | awk '{ print $3 }')
