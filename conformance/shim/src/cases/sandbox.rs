@@ -247,12 +247,13 @@ fn shared_pids(lab: &mut Lab) {
     sleeper.write();
     lab.create(&task, &sleeper);
     task.start(&sleeper.id, "").expect("Start");
-    // It sees its neighbour and the first process, whose program is the host's: that stays shut.
+    // It sees its neighbour and the first process, whose program is the host's: that stays shut. A link that can't be read prints
+    // nothing, which is what is compared; its exit status is not.
     let look = "grep -l sleep /proc/[0-9]*/comm | wc -l; for name in exe root cwd fd/0; do readlink /proc/1/$name || true; done; tr '\\0' ' ' </proc/1/cmdline";
     let mut looker = member(lab, &sandbox, pid, "looker", &["sh", "-c", look]);
     looker.spec.namespace("pid", Some(&pids));
     assert_eq!(said(lab, &task, looker), "1\ntare pod-init ");
-    // Its orphans are reaped.
+    // Its orphans are reaped: one that isn't would be counted, and for none grep has the status 1.
     let orphan = [
         "sh",
         "-c",

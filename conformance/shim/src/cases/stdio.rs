@@ -220,6 +220,7 @@ fn a_reader_that_comes_late(lab: &mut Lab) {
     for path in [output, errors] {
         let sender = sender.clone();
         std::thread::spawn(move || {
+            // Twenty times what the container lives, a fifth of what the shim waits.
             std::thread::sleep(Duration::from_millis(400));
             // The case may have ended.
             let _ = sender.send(fs::read_to_string(path));
