@@ -86,6 +86,14 @@ leftovers() {
   done
 }
 
+# A containerd by $work/containerd.toml, which finds the programs of $work/bin first; waits until it answers `$ctr`.
+start_containerd() {
+  PATH=$work/bin:$PATH containerd --config "$work/containerd.toml" >>"$work/containerd.log" 2>&1 &
+  containerd_pid=$!
+  local n=0
+  until timeout 5 $ctr version >/dev/null 2>&1 || [ $n -gt 100 ]; do sleep 0.1; n=$((n + 1)); done
+}
+
 unmount_below() {
   local point
   awk -v d="$1" 'index($5, d) == 1 { print $5 }' /proc/self/mountinfo | sort -r | while read -r point; do umount -l "$point"; done

@@ -97,14 +97,6 @@ CONF
 sed -i "1a root = \"$work/cd/root\"\nstate = \"$work/cd/state\"\ndisabled_plugins = [\"io.containerd.snapshotter.v1.btrfs\", \"io.containerd.snapshotter.v1.devmapper\", \"io.containerd.snapshotter.v1.zfs\"]" "$work/containerd.toml"
 ctr="ctr --address $work/c.sock --namespace k8s.io"
 
-start_containerd() {
-  # What it runs is ended by pid alone: a group of its own keeps signals from it.
-  PATH=$work/bin:$PATH containerd --config "$work/containerd.toml" >>"$work/containerd.log" 2>&1 &
-  containerd_pid=$!
-  local n=0
-  until timeout 5 $ctr version >/dev/null 2>&1 || [ $n -gt 100 ]; do sleep 0.1; n=$((n + 1)); done
-}
-
 # An archive as `docker save` writes it: one layer, whose program is busybox.
 make_archive() {
   make_image

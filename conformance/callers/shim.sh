@@ -32,13 +32,6 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.snapshotter.v1.b
 CONF
 ctr="ctr --address $work/c.sock --namespace $tag"
 
-start_containerd() {
-  PATH=$work/bin:$PATH containerd --config "$work/containerd.toml" >>"$work/containerd.log" 2>&1 &
-  containerd_pid=$!
-  local n=0
-  until timeout 5 $ctr version >/dev/null 2>&1 || [ $n -gt 100 ]; do sleep 0.1; n=$((n + 1)); done
-}
-
 # The pid of the shim that serves a container.
 shim_of() {
   pgrep -f -- "containerd-shim-tare-v2 -namespace $tag -id $1 .*serve"
