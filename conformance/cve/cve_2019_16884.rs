@@ -10,7 +10,7 @@ use std::path::Path;
 
 super::attacks!(["CVE-2019-16884"];
     bind_over_proc without "proc-mounts,proc" held without ["proc-mounts"],
-    tmpfs_over_proc without "proc-mounts",
+    tmpfs_over_proc without "proc-mounts,proc" held without ["proc-mounts"],
     mount_inside_proc without "proc-mounts,proc" held without ["proc-mounts"],
     label_without_a_module without "",
 );

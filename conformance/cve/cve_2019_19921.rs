@@ -12,8 +12,8 @@ use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 super::attacks!(["CVE-2019-19921"];
-    proc_flipped_with_a_link_inside without "no-symlink",
-    proc_flipped_with_a_link_out without "no-symlink,in-root",
+    proc_flipped_with_a_link_inside without "no-symlink,proc",
+    proc_flipped_with_a_link_out without "no-symlink,in-root,proc",
     sys_flipped_with_a_link_inside without "no-symlink",
     masks_of_a_flipped_proc without "held-mounts",
 );

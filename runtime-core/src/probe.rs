@@ -1,11 +1,11 @@
 //! Gathers [`HostFacts`]: slow facts of this host, asked of the kernel once for each plan and never of anything a container owns.
 //!
-//! Only what the spec can need is asked: LSMs for labels, helpers for id maps, resctrl for intelRdt.
+//! Only what the spec can need is asked: the kinds of namespaces that it lists, LSMs for labels, helpers for id maps, resctrl for intelRdt.
 use crate::error::Error;
 use crate::plan::facts::HostFacts;
 use crate::plan::ir::{Extent, Namespaces};
 use std::path::Path;
-use tare_oci::Spec;
+use tare_oci::{Namespace, Spec};
 use tare_sys::Fd;
 
 /// The facts that a plan for this spec can depend on.
@@ -45,7 +45,7 @@ pub(crate) fn facts(spec: &Spec) -> Result<HostFacts, Error> {
         no_new_privileges: rustix::thread::no_new_privs().unwrap_or(false),
         filtered: rustix::thread::secure_computing_mode()
             .is_ok_and(|mode| mode == rustix::thread::SecureComputingMode::Filter),
-        namespaces: namespaces()?,
+        namespaces: namespaces(linux.map_or(&[][..], |l| &l.namespaces))?,
         cgroup: tare_cgroup::Layout::detect()?,
         apparmor: labels && read("/sys/module/apparmor/parameters/enabled").starts_with('Y'),
         selinux: labels && Path::new("/sys/fs/selinux/enforce").exists(),
@@ -111,20 +111,24 @@ fn own_ids(file: &str, initial: bool) -> Vec<Extent> {
     text.lines().filter_map(extent).collect()
 }
 
-fn namespaces() -> Result<Namespaces, Error> {
+/// Of the kinds that are listed those that this kernel has.
+fn namespaces(listed: &[Namespace]) -> Result<Namespaces, Error> {
     // Present in every kernel that has what else is needed (openat2, Linux 5.6), unless configured out.
     let files = [
-        (Namespaces::USER, c"/proc/self/ns/user"),
-        (Namespaces::MOUNT, c"/proc/self/ns/mnt"),
-        (Namespaces::PID, c"/proc/self/ns/pid"),
-        (Namespaces::NETWORK, c"/proc/self/ns/net"),
-        (Namespaces::IPC, c"/proc/self/ns/ipc"),
-        (Namespaces::UTS, c"/proc/self/ns/uts"),
-        (Namespaces::CGROUP, c"/proc/self/ns/cgroup"),
-        (Namespaces::TIME, c"/proc/self/ns/time"),
+        ("user", Namespaces::USER, c"/proc/self/ns/user"),
+        ("mount", Namespaces::MOUNT, c"/proc/self/ns/mnt"),
+        ("pid", Namespaces::PID, c"/proc/self/ns/pid"),
+        ("network", Namespaces::NETWORK, c"/proc/self/ns/net"),
+        ("ipc", Namespaces::IPC, c"/proc/self/ns/ipc"),
+        ("uts", Namespaces::UTS, c"/proc/self/ns/uts"),
+        ("cgroup", Namespaces::CGROUP, c"/proc/self/ns/cgroup"),
+        ("time", Namespaces::TIME, c"/proc/self/ns/time"),
     ];
     let mut all = Namespaces::default();
-    for (kind, file) in files {
+    for (name, kind, file) in files {
+        if !listed.iter().any(|one| one.kind == name) {
+            continue;
+        }
         match tare_sys::path::stat_at(Fd::CWD, file, tare_sys::path::flags::SYMLINK_NOFOLLOW) {
             Ok(_) => all = all.with(kind),
             Err(tare_sys::Errno::ENOENT) => {}
@@ -168,16 +172,28 @@ pub(crate) fn resctrl(mountinfo: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tare_oci::Linux;
 
     #[test]
     fn this_host_has_facts() {
-        let facts = facts(&Spec::default()).unwrap();
+        let listed = ["mount", "pid"].map(|kind| Namespace {
+            kind: kind.to_owned(),
+            ..Namespace::default()
+        });
+        let spec = Spec {
+            linux: Some(Linux {
+                namespaces: listed.into(),
+                ..Linux::default()
+            }),
+            ..Spec::default()
+        };
+        let facts = facts(&spec).unwrap();
         assert!(facts.kernel_at_least(5, 6), "{:?}", facts.kernel);
         assert!(facts.last_capability >= 37 && facts.last_capability < 64);
-        assert!(
-            facts
-                .namespaces
-                .has(Namespaces::MOUNT.with(Namespaces::PID))
+        assert_eq!(
+            facts.namespaces,
+            Namespaces::MOUNT.with(Namespaces::PID),
+            "what the spec lists, and nothing else"
         );
     }
 }

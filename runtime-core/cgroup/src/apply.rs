@@ -3,6 +3,8 @@
 use crate::directory::Directory;
 use crate::step::{Missing, Setting};
 use crate::{Error, devices};
+use rustix::fd::OwnedFd;
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 
@@ -117,15 +119,15 @@ fn explain(error: Error, setting: &Setting, not_enabled: &BTreeMap<String, Strin
 pub(crate) fn apply_devices(directory: &Directory, rules: &devices::Rules) -> Result<(), Error> {
     match rules {
         devices::Rules::V1(lines) => {
+            let mut opened = None;
             for line in lines {
                 let file = if line.allow {
                     "devices.allow"
                 } else {
                     "devices.deny"
                 };
-                directory
-                    .write(file, &line.text)
-                    .map_err(|errno| Error::Write {
+                write_kept(directory, file, &mut opened, &line.text).map_err(|errno| {
+                    Error::Write {
                         json: line.json.clone(),
                         value: line.text.clone(),
                         path: directory.file(file),
@@ -135,10 +137,27 @@ pub(crate) fn apply_devices(directory: &Directory, rules: &devices::Rules) -> Re
                         } else {
                             String::new()
                         },
-                    })?;
+                    }
+                })?;
             }
             Ok(())
         }
         devices::Rules::V2(rules) => devices::attach(directory, rules),
     }
+}
+
+/// Writes to a file that stays open for the next line: there are a dozen of them, and opening costs more than writing.
+fn write_kept<'a>(
+    directory: &Directory,
+    name: &'a str,
+    opened: &mut Option<(&'a str, OwnedFd)>,
+    text: &str,
+) -> Result<(), Errno> {
+    // One at a time: there may be no descriptor left for a second one.
+    opened.take_if(|(open, _)| *open != name);
+    let (_, fd) = match opened {
+        Some(opened) => opened,
+        None => opened.insert((name, directory.open_file(name, OFlags::WRONLY)?)),
+    };
+    rustix::io::retry_on_intr(|| rustix::io::write(&*fd, text.as_bytes())).map(drop)
 }

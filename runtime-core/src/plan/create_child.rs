@@ -23,7 +23,12 @@ impl Create<'_> {
             builder.slot("null"),
             builder.slot("root"),
         );
-        builder.child(ChildOp::OpenProc(proc), "");
+        // Its own where it has one: it never holds the host's then, and a sysctl of a new network namespace is looked up in the
+        // host's /proc among those of all others.
+        let own_proc = mounts::brings_proc(decided);
+        if !own_proc {
+            builder.child(ChildOp::OpenProc(proc), "");
+        }
         builder.child(ChildOp::OpenNull(null), "");
         rootfs::begin(&self.root, root, handed.root_tree, builder);
         // As far as they need no cgroup: the host makes them meanwhile.
@@ -59,6 +64,9 @@ impl Create<'_> {
         }
         mounts::finish(decided, root, builder);
         rootfs::enter(&self.root, root, handed.callers_mounts, builder);
+        if own_proc {
+            builder.child(ChildOp::OpenProc(proc), "");
+        }
         for (path, text) in &self.sysctls {
             builder.child(
                 ChildOp::WriteProc {

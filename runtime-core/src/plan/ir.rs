@@ -11,9 +11,9 @@
 //! - Order of a `create` child lane (what `check` and the goldens hold; parts that a spec doesn't ask for are absent):
 //!   nondumpable (if anything is joined); join user namespace or await `mapped` + `BecomeRoot`; join the others; unshare the new
 //!   ones in one call (network too, so that it overlaps with the host's cgroup work); fork (joined pid namespace); time offsets;
-//!   signal `namespaces`; setsid; keyring; loopback; await `placed`, unshare cgroup; host and domain names; OpenProc, OpenNull;
-//!   root propagation; BindRoot; mounts in order; devices, links; console bind; barrier `hooks`; createContainer hooks; PivotRoot;
-//!   sysctls; masked, read-only paths; root read-only; tty and stdio; rlimits, oom, scheduler, io priority, affinity, memory
+//!   signal `namespaces`; setsid; keyring; loopback; await `placed`, unshare cgroup; host and domain names; OpenProc (without a
+//!   procfs of its own), OpenNull; root propagation; BindRoot; mounts in order; devices, links; console bind; barrier `hooks`;
+//!   createContainer hooks; PivotRoot; OpenProc (with one); sysctls; masked, read-only paths; root read-only; tty and stdio; rlimits, oom, scheduler, io priority, affinity, memory
 //!   policy, personality; labels; bounding drop; groups; ids (keep caps); cwd; FindExecutable; umask; close-on-exec of the rest, non-dumpable;
 //!   then without no_new_privs: Seccomp, CapSet, Ambient; with it: CapSet, Ambient, NoNewPrivs, Seccomp;
 //!   signal `created`; AwaitStart; startContainer hooks; Exec.
@@ -479,7 +479,7 @@ pub enum ChildOp {
     Hostname(String),
     /// setdomainname(2).
     Domainname(String),
-    /// O_PATH of the host's /proc, verified to be the root of a procfs.
+    /// O_PATH of /proc, verified to be the root of a procfs: the host's, or behind the new root the container's own.
     OpenProc(Slot),
     /// O_PATH of the host's /dev/null, verified to be char 1:3.
     OpenNull(Slot),

@@ -463,6 +463,16 @@ pub(crate) fn brings_dev(mounts: &[Decided<'_>]) -> bool {
         .any(|mount| mount.dest == "/dev" && matches!(mount.method, Method::Bind { .. }))
 }
 
+/// /proc is a procfs of the container's own, in which sysctls and what is its process's can be written.
+pub(crate) fn brings_proc(mounts: &[Decided<'_>]) -> bool {
+    let mut there = mounts.iter().filter(|mount| mount.dest == "/proc");
+    let (Some(proc), None) = (there.next(), there.next()) else {
+        return false;
+    };
+    let read_only = attributes(&proc.options).set & RDONLY != 0;
+    proc.method == Method::Filesystem && !read_only && proc.options.data.is_empty()
+}
+
 /// The host opens a tree.
 pub(crate) fn open_tree(
     builder: &mut Builder,

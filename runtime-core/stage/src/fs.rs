@@ -9,8 +9,12 @@ use tare_sys::{Errno, Fd, Result, fd};
 
 const PROC_MAGIC: u64 = 0x9fa0;
 
-/// The host's /proc: a procfs, at its root.
+/// The /proc that it sees, the host's or its own: a procfs, at its root.
 pub(crate) fn open_proc() -> Result<Fd> {
+    #[cfg(feature = "proof")]
+    if crate::weaken::lacks(crate::weaken::PROC) {
+        return open(Fd::CWD, c"/", flags::PATH | flags::DIRECTORY, 0);
+    }
     let proc = open(
         Fd::CWD,
         c"/proc",
