@@ -35,8 +35,9 @@ uninstall: ## what install put there
 bench: ## every figure against runc, crun and bare calls; N=rounds ARGS="--only SECTION" (benches/README.md)
 	@N='$(N)' benches/bench.sh $(ARGS)
 
-bench-shim: ## our shim against Debian's Go shim; N=rounds
+bench-shim: ## our shim against Debian's Go shim, as its client sees them and through containerd; N=rounds
 	@N='$(N)' benches/shim.sh
+	@N='$(N)' benches/shim-containerd.sh
 
 bench-v2: ## the bench on cgroup v2 in qemu, ratios only; N=rounds ARGS="--only SECTION"
 	@N='$(N)' benches/bench-v2.sh $(ARGS)

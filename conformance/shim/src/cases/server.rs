@@ -26,6 +26,7 @@ cases!("server":
     children_of_execs_are_collected,
     calls_that_race_on_one_container,
     creates_that_race_for_one_id,
+    sleeps_while_nothing_happens,
 );
 
 fn shim_of(task: &Task) -> i32 {
@@ -306,4 +307,38 @@ fn creates_that_race_for_one_id(lab: &mut Lab) {
         task.wait(&container.id, "").expect("Wait");
         task.delete(&container.id, "").expect("Delete");
     }
+}
+
+/// Beside a container and a connection that do nothing.
+fn sleeps_while_nothing_happens(lab: &mut Lab) {
+    let container = lab.container("", &["sleep", "1000"]);
+    container.write();
+    let socket = lab.start_socket(&container);
+    let task = lab.connect(&socket);
+    lab.create(&task, &container);
+    task.start(&container.id, "").expect("Start");
+    let shim = task.connect(&container.id).expect("Connect").0;
+    // What a shim tidies up once when calls have ceased: ours after two seconds.
+    std::thread::sleep(Duration::from_secs(3));
+    let before = switches(shim);
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(switches(shim) - before, 0, "wakeups in three seconds");
+    task.state(&container.id, "").expect("State");
+    assert!(switches(shim) > before, "an answer is no wakeup");
+}
+
+/// How often the process's threads were put on a processor and left it, of their own accord or not.
+fn switches(pid: i32) -> u64 {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("threads");
+    let of_thread = |status: String| -> u64 {
+        let counts = status
+            .lines()
+            .filter_map(|line| line.split_once("ctxt_switches:"))
+            .filter_map(|(_, count)| count.trim().parse::<u64>().ok());
+        counts.sum()
+    };
+    threads
+        .map(|thread| fs::read_to_string(thread.expect("an entry").path().join("status")))
+        .map(|status| of_thread(status.expect("a status")))
+        .sum()
 }
