@@ -17,13 +17,14 @@ filter=${1:-} cases=${2:-}
 .ci/build.sh
 [ -n "$gate" ] || .ci/build-proof.sh
 target=${CARGO_TARGET_DIR:-target}
-cargo build --quiet -p tare-conformance -p tare-vm
+cargo build --quiet -p tare-conformance -p tare-shim-conformance -p tare-vm
 
 # The programs for the guest: runtime, suite, and the crates' tests, each named CRATE-TEST.
 bin=$target/vm/bin
 rm -rf "$bin"
 mkdir -p "$bin"
 cp "$target/release/trun" "$target/debug/conformance" "$bin/"
+[ -n "$gate" ] || cp "$target/release/containerd-shim-tare-v2" "$target/debug/shim-conformance" "$bin/"
 # With the hooks of the faults, which the gate's guests do not try.
 [ -n "$gate" ] || objcopy --strip-debug "$target/proof/trun" "$bin/trun-proof"
 tests() { # PACKAGE PREFIX

@@ -35,7 +35,7 @@ pub struct Arguments {
     pub id: String,
     /// containerd's own socket.
     pub address: String,
-    /// The bundle (`delete`).
+    /// The bundle (`delete`); one that a server which is gone has left (`serve`).
     pub bundle: PathBuf,
     /// A program to publish events by: containerd before ttrpc events. Taken and not used.
     pub publish_binary: String,

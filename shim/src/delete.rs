@@ -2,7 +2,7 @@
 use crate::arguments::Arguments;
 use crate::clock::stamp;
 use crate::failure::{Code, Failure};
-use crate::{furniture, rootfs, work};
+use crate::{furniture, record, rootfs, work};
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -26,7 +26,8 @@ pub fn delete(arguments: &Arguments) -> Result<(), Failure> {
         .ok()
         .and_then(|text| text.trim().parse().ok())
         .unwrap_or(0);
-    let runtime = work::runtime(&work::kept(&bundle), &arguments.namespace);
+    let options = record::kept(&bundle).unwrap_or_default().options;
+    let runtime = work::runtime(&options, &arguments.namespace);
     let deleted = work::delete(&runtime, &arguments.id, &bundle, true);
     rootfs::unmake(&bundle.join("rootfs"));
     furniture::clear(&bundle);

@@ -18,6 +18,7 @@ pub mod options;
 pub mod pin;
 pub mod pod;
 pub mod publish;
+pub mod record;
 pub mod rootfs;
 pub mod server;
 pub mod start;

@@ -18,6 +18,7 @@ use tare_runtime::SignalReceiver;
 use tare_shim_wire::messages::events::Event;
 use tare_supervisor::{Interest, Jobs, Poll, Progress, Ready, Relay};
 
+mod adopt;
 mod calls;
 mod done;
 mod ends;
@@ -136,6 +137,9 @@ pub(crate) struct Server {
 pub fn serve(arguments: &Arguments) -> Result<(), Failure> {
     let mut server =
         Server::new(arguments).map_err(|error| Failure::io("set up the server", &error))?;
+    if !arguments.bundle.as_os_str().is_empty() {
+        server.adopt(&arguments.bundle);
+    }
     let result = server.run();
     let _ = std::fs::remove_file(&server.socket);
     result.map_err(|error| Failure::io("serve", &error))

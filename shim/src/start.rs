@@ -3,6 +3,7 @@ use crate::arguments::Arguments;
 use crate::bootstrap::{self, Dialect, Request};
 use crate::failure::{Code, Failure};
 use crate::options::{self, Options, Source};
+use crate::record;
 use rustix::fs::{FlockOperation, Mode};
 use std::ffi::OsString;
 use std::fs::File;
@@ -156,6 +157,10 @@ fn serve(
         .arg(socket);
     if arguments.debug {
         command.arg("-debug");
+    }
+    // Its server is gone: the next one takes over what is left.
+    if let (Some(_), Ok(bundle)) = (record::kept(Path::new(".")), std::env::current_dir()) {
+        command.arg("-bundle").arg(bundle);
     }
     if !request.events.is_empty() {
         command.env("TTRPC_ADDRESS", &request.events);

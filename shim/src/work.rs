@@ -3,21 +3,21 @@ use crate::failure::{Code, Failure};
 use crate::furniture::Place;
 use crate::life::Which;
 use crate::options::Options;
+use crate::record::{self, Record};
 use crate::stats;
 use crate::stdio::{self, Made, Streams};
-use crate::{furniture, rootfs, start};
+use crate::{furniture, rootfs};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use tare_runtime::{
-    CgroupManager, Console, CreateOptions, ExecOptions, OomWatch, RdtUpdate, Runtime, Signal, Stdio,
+    CgroupManager, Console, Container, CreateOptions, ExecOptions, OomWatch, RdtUpdate, Runtime,
+    Signal, Status, Stdio,
 };
 use tare_shim_wire::messages::google::Any;
 use tare_shim_wire::messages::task::Mount;
 
 /// Where containers' state is, unless the options say otherwise: a directory for each namespace of containerd.
 const ROOT: &str = "/run/containerd/tare";
-/// The options of a container, in its bundle, for `delete`, which is told none.
-const KEPT: &str = "options.json";
 
 /// A container to be made.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub struct Creation {
     pub id: String,
     /// containerd's namespace.
     pub namespace: String,
+    /// Where its server listens.
+    pub socket: PathBuf,
     /// Its bundle.
     pub bundle: PathBuf,
     /// Its root's mounts.
@@ -100,7 +102,13 @@ fn create_within(creation: &Creation) -> Result<Begun, Failure> {
     for key in &options.ignored {
         eprintln!("{id}: the option {key} means nothing here");
     }
-    keep(bundle, options)?;
+    let record = Record {
+        id: id.clone(),
+        socket: creation.socket.clone(),
+        streams: streams.clone(),
+        options: options.clone(),
+    };
+    record::keep(bundle, &record)?;
     let ids = (options.io_uid, options.io_gid);
     let mut made = stdio::make(streams, ids, id, namespace)?;
     let given = CreateOptions {
@@ -119,9 +127,7 @@ fn create_within(creation: &Creation) -> Result<Begun, Failure> {
     })?;
     let pidfd = container.pidfd().map_err(|error| Failure::of(&error))?;
     Ok(Begun {
-        pid: container
-            .pid()
-            .map_or(0, |pid| pid.as_raw_pid().unsigned_abs()),
+        pid: pid_of(&container),
         pidfd,
         console: nonblocking(container.console())?,
         made,
@@ -298,23 +304,31 @@ pub fn process(spec: Option<&Any>) -> Result<tare_oci::Process, Failure> {
     serde_json::from_slice(&spec.value).map_err(|error| invalid(format!("process: {error}")))
 }
 
-/// Keeps the options for `delete`.
-fn keep(bundle: &Path, options: &Options) -> Result<(), Failure> {
-    let text = serde_json::json!({ "root": options.root, "systemdCgroup": options.systemd_cgroup });
-    let path = bundle.join(KEPT);
-    start::put(&path, text.to_string().as_bytes())
-        .map_err(|error| Failure::io(format!("write {}", path.display()), &error))
+/// A container that is there, and its init as long as that lives.
+///
+/// # Errors
+/// NOT_FOUND.
+pub fn find(runtime: &Runtime, id: &str) -> Result<(Status, Option<Begun>), Failure> {
+    let container = runtime.load(id).map_err(|error| Failure::of(&error))?;
+    let status = container.status().map_err(|error| Failure::of(&error))?;
+    // It may end meanwhile.
+    let Ok(pidfd) = container.pidfd() else {
+        return Ok((Status::Stopped, None));
+    };
+    let begun = Begun {
+        pid: pid_of(&container),
+        pidfd,
+        console: None,
+        made: Made::default(),
+        oom: container.events().ok(),
+        shares_pids: container.record().tare.shares_pid_namespace,
+    };
+    Ok((status, Some(begun)))
 }
 
-/// The options that were kept; the defaults where none were.
-pub fn kept(bundle: &Path) -> Options {
-    let text = std::fs::read(bundle.join(KEPT)).unwrap_or_default();
-    let value: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
-    Options {
-        root: value["root"].as_str().unwrap_or_default().to_owned(),
-        systemd_cgroup: value["systemdCgroup"].as_bool().unwrap_or_default(),
-        ..Options::default()
-    }
+fn pid_of(container: &Container) -> u32 {
+    let pid = container.pid();
+    pid.map_or(0, |pid| pid.as_raw_pid().unsigned_abs())
 }
 
 /// What to call a process in messages.

@@ -37,6 +37,16 @@ impl Writer {
         Writer::with(path, OFlags::WRONLY | OFlags::NONBLOCK)
     }
 
+    /// For a fifo that a process has its end of already.
+    ///
+    /// # Errors
+    /// As [`Writer::open`].
+    pub fn keep(path: &Path) -> io::Result<Writer> {
+        Ok(Writer {
+            _keep: Reader::open(path)?,
+        })
+    }
+
     fn with(path: &Path, flags: OFlags) -> io::Result<(Writer, OwnedFd)> {
         let first = Writer::once_read(path)?;
         is_fifo(&first, path)?;

@@ -26,5 +26,5 @@ mod relay;
 pub use fifo::{Reader, Writer};
 pub use jobs::Jobs;
 pub use poll::{Interest, Poll, Ready};
-pub use reap::{adopt_orphans, reap_orphans};
+pub use reap::{adopt_orphans, await_reaped, reap_orphans};
 pub use relay::{Progress, Relay};

@@ -1,7 +1,10 @@
 //! Orphans: what a container without a pid namespace of its own leaves running becomes ours, and is reaped when it ends.
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, set_child_subreaper, wait};
 use std::io;
+use std::time::Duration;
 
 /// From now on the calling process is the parent of its descendants' orphans (PR_SET_CHILD_SUBREAPER).
 ///
@@ -10,6 +13,12 @@ use std::io;
 pub fn adopt_orphans() -> io::Result<()> {
     // The number is a flag: any but none sets it.
     Ok(set_child_subreaper(Some(Pid::INIT))?)
+}
+
+/// Waits until somebody has waited for a process that has ended (Linux 6.9 tells), at most so long.
+pub fn await_reaped(pidfd: BorrowedFd<'_>, patience: Duration) {
+    let mut fds = [PollFd::from_borrowed_fd(pidfd, PollFlags::empty())];
+    let _ = poll(&mut fds, Timespec::try_from(patience).ok().as_ref());
 }
 
 /// Reaps every child that has ended, and returns them: those that are waited for by name are among them.

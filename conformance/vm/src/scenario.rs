@@ -117,7 +117,7 @@ pub const ALL: &[Scenario] = &[
         command_line: "",
         suites: &["cgroup-v2", "conformance"],
         part: None,
-        beyond_gate: &["faults"],
+        beyond_gate: &["faults", "shim"],
         gate: Some(
             "basic/,cgroups/,update/,observe/,trace/,kill/,devices/,exec/,mounts/cgroup,rootless/runs,rootless/range-by,rootless/delegated,rootless/no-delegation,rootless/three-deep,rootless/masks,streams/state",
         ),
@@ -285,7 +285,7 @@ mod tests {
     fn the_guest_is_told_what_to_run() {
         assert_eq!(
             command_line(&ALL[0], "mounts/", false),
-            "console=ttyS0 panic=-1 no_timer_check net.ifnames=0 systemd.show_status=0 systemd.mask=tmp.mount tare.init=plain tare.suites=cgroup-v2,conformance,faults tare.cases=mounts/"
+            "console=ttyS0 panic=-1 no_timer_check net.ifnames=0 systemd.show_status=0 systemd.mask=tmp.mount tare.init=plain tare.suites=cgroup-v2,conformance,faults,shim tare.cases=mounts/"
         );
         let gate = command_line(&ALL[0], "", true);
         assert!(

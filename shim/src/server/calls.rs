@@ -116,11 +116,13 @@ impl Server {
         let source = options::read(request.options.as_ref())?;
         self.making.insert(id.clone());
         let (namespace, pods) = (self.namespace.clone(), self.places());
+        let socket = self.socket.clone();
         let begun = self.job(move || {
             let result = crate::start::load(source).and_then(|options| {
                 let creation = Creation {
                     id: request.id.clone(),
                     namespace,
+                    socket,
                     bundle: PathBuf::from(&request.bundle),
                     mounts: request.rootfs.clone(),
                     streams: Streams {

@@ -146,6 +146,14 @@ impl Server {
             checkpoint: String::new(),
             pid,
         };
+        self.watch_memory(id, &mut task, &mut begun);
+        self.tasks.insert(id.to_owned(), task);
+        self.publish(&event);
+        self.answer(caller, Ok(Answer::Create(CreateTaskResponse { pid })));
+        self.attend(id, Which::Init, begun);
+    }
+
+    pub(super) fn watch_memory(&mut self, id: &str, task: &mut Task, begun: &mut Begun) {
         if let Some(watch) = begun.oom.take() {
             let number = self.number();
             let token = Kind::Oom.token(number);
@@ -154,14 +162,10 @@ impl Server {
                 task.oom = Some(watch);
             }
         }
-        self.tasks.insert(id.to_owned(), task);
-        self.publish(&event);
-        self.answer(caller, Ok(Answer::Create(CreateTaskResponse { pid })));
-        self.attend(id, Which::Init, begun);
     }
 
     /// Takes over a process: its streams, and the wait for its end.
-    fn attend(&mut self, id: &str, which: Which, begun: Begun) {
+    pub(super) fn attend(&mut self, id: &str, which: Which, begun: Begun) {
         let mut made = begun.made;
         let (mut output, mut input) = (Vec::new(), None);
         if let Some((fifo, pipe)) = made.input.take() {

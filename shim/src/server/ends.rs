@@ -2,9 +2,12 @@
 use super::{LAST_EVENTS, Server};
 use crate::life::{Exit, Which};
 use std::os::fd::AsFd;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tare_runtime::{ExitStatus, OomEvent};
 use tare_shim_wire::messages::events::TaskOOM;
+
+/// How long the parent of a process that isn't our child may take to wait for it.
+const OTHERS: Duration = Duration::from_millis(200);
 
 impl Server {
     pub(super) fn signal(&mut self) {
@@ -69,7 +72,12 @@ impl Server {
         let Some(pidfd) = process.and_then(|process| process.pidfd.as_ref()) else {
             return;
         };
-        let status = match ExitStatus::of(pidfd.as_fd()) {
+        // Whoever has got a child of a server that is gone may not have waited for it yet, and then nobody is told.
+        let status = ExitStatus::of(pidfd.as_fd()).or_else(|_| {
+            tare_supervisor::await_reaped(pidfd.as_fd(), OTHERS);
+            ExitStatus::of(pidfd.as_fd())
+        });
+        let status = match status {
             Ok(status) => status.code().unsigned_abs(),
             Err(error) => {
                 eprintln!("{}: {}", crate::work::name(id, which), error.report());

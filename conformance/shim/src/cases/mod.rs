@@ -3,6 +3,7 @@
 use crate::case::Case;
 use crate::client::Status;
 
+mod adoption;
 mod adversity;
 mod bootstrap;
 mod cleanup;
@@ -23,6 +24,7 @@ pub fn all() -> Vec<Case> {
     [
         bootstrap::cases,
         cleanup::cases,
+        adoption::cases,
         lifecycle::cases,
         exec::cases,
         resources::cases,
