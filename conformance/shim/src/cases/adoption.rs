@@ -1,5 +1,6 @@
 //! A shim that was killed, and `start` for a bundle that it has left: the next server takes over what still runs.
 
+use super::kill_shim;
 use crate::case::cases;
 use crate::container::Container;
 use crate::lab::Lab;
@@ -24,15 +25,6 @@ fn is_kept() -> bool {
         .split(['.', '-'])
         .map(|word| word.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 15)
-}
-
-#[track_caller]
-fn kill_shim(task: &Task) {
-    let pid = task.connect("none").expect("Connect").0;
-    process::kill(pid, Signal::KILL);
-    assert!(process::eventually(Duration::from_secs(2), || {
-        !process::is_alive(pid)
-    }));
 }
 
 /// Of the container, in the new shim.

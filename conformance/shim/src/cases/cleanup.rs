@@ -1,11 +1,11 @@
 //! `delete`: what is left after a shim that is gone, from what is on disk alone.
 
+use super::kill_shim;
 use crate::case::cases;
 use crate::container::Container;
 use crate::lab::Lab;
-use crate::task::{End, Mount, Task};
+use crate::task::{End, Mount};
 use crate::{leaks, process};
-use rustix::process::Signal;
 use std::fs;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -21,16 +21,6 @@ cases!("cleanup":
     without_a_bundle,
     in_a_pod_spares_the_others,
 );
-
-/// SIGKILL; its containers live on.
-#[track_caller]
-fn kill_shim(task: &Task) {
-    let pid = task.connect("none").expect("Connect").0;
-    process::kill(pid, Signal::KILL);
-    assert!(process::eventually(Duration::from_secs(2), || {
-        !process::is_alive(pid)
-    }));
-}
 
 /// `delete` says 137 and takes less than containerd's five seconds; nothing is left of the container.
 #[track_caller]

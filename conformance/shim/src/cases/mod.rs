@@ -2,6 +2,10 @@
 
 use crate::case::Case;
 use crate::client::Status;
+use crate::process;
+use crate::task::Task;
+use rustix::process::Signal;
+use std::time::Duration;
 
 mod adoption;
 mod adversity;
@@ -51,4 +55,14 @@ pub fn refused<T: std::fmt::Debug>(result: Result<T, Status>, code: u64) -> Stri
         Err(status) if status.code == code => status.message,
         other => panic!("code {code} was expected, not {other:?}"),
     }
+}
+
+/// SIGKILL; its containers live on.
+#[track_caller]
+fn kill_shim(task: &Task) {
+    let pid = task.connect("none").expect("Connect").0;
+    process::kill(pid, Signal::KILL);
+    assert!(process::eventually(Duration::from_secs(2), || {
+        !process::is_alive(pid)
+    }));
 }
