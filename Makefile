@@ -7,6 +7,7 @@ RUNTIME ?=
 FILTER ?=
 NAME ?=
 CASES ?=
+SUITES ?=
 STARTS ?= 1000
 ARGS ?=
 TARGET ?= spec
@@ -55,8 +56,8 @@ rootless: ## the demo as a user without rights, and the cases of rootless and ne
 	@.ci/demo-as-user.sh
 	@.ci/conformance.sh '$(or $(RUNTIME),trun)' rootless/
 
-vm: ## real kernels in qemu; FILTER=scenario CASES=words of a case's name
-	@conformance/vm/run.sh '$(FILTER)' '$(CASES)'
+vm: ## real kernels in qemu; FILTER=scenario SUITES=suite CASES=words of a case's name
+	@conformance/vm/run.sh '$(FILTER)' '$(CASES)' '$(SUITES)'
 
 shim-suite: ## the black-box suite of shims on ours and on Debian's Go shim, or on SHIM=PATH; FILTER=words ARGS=--nightly
 	@.ci/shim.sh '$(SHIM)' '$(FILTER)' $(ARGS)

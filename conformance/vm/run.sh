@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Real kernels in qemu: conformance/vm/run.sh [--gate] [FILTER] [CASES]
+# Real kernels in qemu: conformance/vm/run.sh [--gate] [FILTER] [CASES] [SUITES]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 gate=
@@ -7,7 +7,7 @@ gate=
   gate=--gate
   shift
 }
-filter=${1:-} cases=${2:-}
+filter=${1:-} cases=${2:-} suites=${3:-}
 [ "$(id -u)" = 0 ] || {
   echo "the guests' root file systems are made by root: run it as root" >&2
   exit 1
@@ -37,4 +37,4 @@ tests() { # PACKAGE PREFIX
 tests tare-cgroup cgroup
 tests tare-runtime runtime
 tests tare-sys sys
-exec "$target/debug/vm" --binaries "$bin" --guest conformance/vm/guest --logs "$target/vm" $gate ${filter:+--filter "$filter"} ${cases:+--cases "$cases"}
+exec "$target/debug/vm" --binaries "$bin" --guest conformance/vm/guest --logs "$target/vm" $gate ${filter:+--filter "$filter"} ${cases:+--cases "$cases"} ${suites:+--suites "$suites"}

@@ -1,7 +1,7 @@
 //! What a life costs through each of some shims, by turns: the same calls that containerd makes, timed as its client sees them.
 
 use crate::args::{BenchOptions, CaseOptions};
-use crate::lab::Lab;
+use crate::lab::{Dialect, Lab};
 use crate::{reaper, rootfs};
 use rustix::process::{getpid, set_child_subreaper};
 use std::fmt::Write as _;
@@ -83,7 +83,10 @@ fn life(shim: &Path, number: usize, place: &Path, template: &Path) -> [Duration;
         times.push(last.elapsed());
         last = Instant::now();
     };
-    let task = lab.start(&container);
+    // As containerd 2.0 to 2.2: the one dialect that all shims speak.
+    let output = lab.start_output(&container, Dialect::V2_0, b"");
+    let (version, address) = output.old_answer();
+    let task = lab.connect_by(&lab.socket(&container, &output, &address), version);
     step(&mut times);
     lab.create(&task, &container);
     step(&mut times);
@@ -99,6 +102,8 @@ fn life(shim: &Path, number: usize, place: &Path, template: &Path) -> [Duration;
     assert_eq!(task.wait(id, "").expect("Wait"), 137);
     task.delete(id, "").expect("Delete");
     step(&mut times);
+    // As containerd does with the last one; a shim may be gone before it has answered.
+    let _ = task.shutdown(id);
     drop(task);
     let left = lab.finish();
     assert!(left.is_empty(), "{left:?}");

@@ -59,6 +59,22 @@ pub struct Output {
     pub stderr: String,
 }
 
+impl Output {
+    /// What 1.7 to 2.2 make of an answer: JSON with version and address, or the bare address of version 2.
+    #[track_caller]
+    pub fn old_answer(&self) -> (u64, String) {
+        let text = String::from_utf8_lossy(&self.stdout).trim().to_owned();
+        match serde_json::from_str::<serde_json::Value>(&text) {
+            Ok(json) => {
+                assert_eq!(json["protocol"], "ttrpc", "{text}");
+                let address = json["address"].as_str().unwrap_or_default().to_owned();
+                (json["version"].as_u64().unwrap_or(0), address)
+            }
+            Err(_) => (2, text),
+        }
+    }
+}
+
 impl Lab {
     pub fn new(options: CaseOptions) -> Self {
         let events = Events::serve(&options.directory.join("events.sock"));
@@ -124,9 +140,15 @@ impl Lab {
 
     #[track_caller]
     pub fn connect(&self, socket: &Path) -> Task {
+        self.connect_by(socket, 2)
+    }
+
+    /// By the version of the task service that the shim told.
+    #[track_caller]
+    pub fn connect_by(&self, socket: &Path, version: u64) -> Task {
         let connection = Connection::open(socket);
         let connection = connection.unwrap_or_else(|error| panic!("{}: {error}", socket.display()));
-        Task::new(connection, task::V2)
+        Task::new(connection, if version == 3 { task::V3 } else { task::V2 })
     }
 
     pub fn start_output(&self, container: &Container, dialect: Dialect, stdin: &[u8]) -> Output {

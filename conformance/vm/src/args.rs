@@ -11,6 +11,7 @@ usage: vm --binaries DIR --guest DIR [options]
   --logs DIR       where the consoles are written (default target/vm)
   --filter TEXT    only scenarios whose name contains TEXT
   --cases TEXT     in each suite, only cases whose name contains TEXT
+  --suites TEXT    only suites whose name contains TEXT
   --gate           only the gate's part
   --list           print the scenarios and stop
 ";
@@ -30,6 +31,7 @@ pub struct Options {
     pub logs: PathBuf,
     pub filter: String,
     pub cases: String,
+    pub suites: String,
     pub gate: bool,
 }
 
@@ -41,6 +43,7 @@ pub fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, Str
         logs: "target/vm".into(),
         filter: String::new(),
         cases: String::new(),
+        suites: String::new(),
         gate: false,
     };
     while let Some(flag) = arguments.next() {
@@ -59,6 +62,7 @@ pub fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, Str
             "--logs" => options.logs = value()?.into(),
             "--filter" => options.filter = value()?,
             "--cases" => options.cases = value()?,
+            "--suites" => options.suites = value()?,
             _ => return Err(format!("unknown argument {flag}\n{HELP}")),
         }
     }

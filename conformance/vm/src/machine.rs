@@ -27,6 +27,7 @@ pub fn run(
     for path in [&console, &results] {
         fs::write(path, "").map_err(|error| format!("{}: {error}", path.display()))?;
     }
+    let suites = scenario.chosen_suites(options.gate, &options.suites);
     let mut child = Command::new("qemu-system-x86_64")
         .args(arguments(&[&console, &results], userland, payload))
         .arg("-kernel")
@@ -34,14 +35,18 @@ pub fn run(
         .arg("-initrd")
         .arg(&initramfs)
         .arg("-append")
-        .arg(command_line(scenario, &options.cases, options.gate))
+        .arg(command_line(
+            scenario,
+            &suites,
+            &options.cases,
+            options.gate,
+        ))
         .stdin(Stdio::null())
         .spawn()
         .map_err(|error| format!("qemu-system-x86_64 did not start: {error}"))?;
     let ended = watch(&mut child, &results, Duration::from_secs(scenario.limit));
     let _ = fs::remove_file(&initramfs);
     let text = read(&results);
-    let suites = scenario.chosen_suites(options.gate);
     let (counts, mut wrong) = report::judge(&text, &suites, !options.cases.is_empty());
     if let Err(reason) = ended {
         wrong.push(reason);

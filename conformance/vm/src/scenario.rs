@@ -244,14 +244,15 @@ impl Scenario {
 
 impl Scenario {
     /// What runs in one boot.
-    pub fn chosen_suites(&self, gate: bool) -> Vec<&'static str> {
+    pub fn chosen_suites(&self, gate: bool, filter: &str) -> Vec<&'static str> {
         let further = if gate { &[] } else { self.beyond_gate };
-        [self.suites, further].concat()
+        let all = self.suites.iter().chain(further).copied();
+        all.filter(|suite| suite.contains(filter)).collect()
     }
 }
 
 /// The kernel's command line; the guest's scripts read the words that begin with `tare.`.
-pub fn command_line(scenario: &Scenario, cases: &str, gate: bool) -> String {
+pub fn command_line(scenario: &Scenario, suites: &[&str], cases: &str, gate: bool) -> String {
     let init = if scenario.systemd { "systemd" } else { "plain" };
     let mut words = vec![
         "console=ttyS0".to_owned(),
@@ -263,7 +264,7 @@ pub fn command_line(scenario: &Scenario, cases: &str, gate: bool) -> String {
         // Set-uid programs and devices of a root file system in /tmp are to work as they do on this machine.
         "systemd.mask=tmp.mount".to_owned(),
         format!("tare.init={init}"),
-        format!("tare.suites={}", scenario.chosen_suites(gate).join(",")),
+        format!("tare.suites={}", suites.join(",")),
     ];
     if !cases.is_empty() {
         words.push(format!("tare.cases={cases}"));
@@ -284,20 +285,21 @@ mod tests {
     #[test]
     fn the_guest_is_told_what_to_run() {
         assert_eq!(
-            command_line(&ALL[0], "mounts/", false),
+            command_line(&ALL[0], &ALL[0].chosen_suites(false, ""), "mounts/", false),
             "console=ttyS0 panic=-1 no_timer_check net.ifnames=0 systemd.show_status=0 systemd.mask=tmp.mount tare.init=plain tare.suites=cgroup-v2,conformance,faults,shim tare.cases=mounts/"
         );
-        let gate = command_line(&ALL[0], "", true);
+        let gate = command_line(&ALL[0], &ALL[0].chosen_suites(true, ""), "", true);
         assert!(
             gate.contains(" tare.suites=cgroup-v2,conformance tare.part="),
             "{gate}"
         );
+        assert_eq!(ALL[0].chosen_suites(false, "shim"), ["shim"]);
     }
 
     #[test]
     fn every_suite_has_its_script() {
         for scenario in ALL {
-            for suite in scenario.chosen_suites(false) {
+            for suite in scenario.chosen_suites(false, "") {
                 let script = format!("{}/guest/suites/{suite}.sh", env!("CARGO_MANIFEST_DIR"));
                 assert!(std::fs::exists(&script).unwrap(), "{script}");
             }

@@ -32,6 +32,15 @@ impl Cgroup {
         write(&self.unified("thaw")?, V2_STATE, "0")
     }
 
+    /// Thaws what has just been sent its end: it may have gone since, and its directory with it.
+    pub fn thaw_the_dying(&self) -> Result<(), Error> {
+        match self.thaw() {
+            Err(Error::NoController { .. }) => Ok(()),
+            Err(error) if matches!(error.errno(), Some(Errno::NOENT | Errno::NODEV)) => Ok(()),
+            other => other,
+        }
+    }
+
     /// Whether the container itself was frozen (not a cgroup above it). False for one without cgroup or without freezer.
     pub fn frozen(&self) -> Result<bool, Error> {
         if let Some(directory) = self.optional("freezer")? {
@@ -75,15 +84,7 @@ impl Cgroup {
             self.signal_until_quiet(signal, fatal)
         };
         if frozen && (fatal || !was_frozen) {
-            match self.thaw() {
-                Err(error)
-                    if error.errno() != Some(Errno::NOENT)
-                        && error.errno() != Some(Errno::NODEV) =>
-                {
-                    return Err(error);
-                }
-                _ => {}
-            }
+            self.thaw_the_dying()?;
         }
         sent
     }

@@ -63,6 +63,10 @@ fn a_container_on_this_host_from_make_to_removal() {
     cgroup.destroy().unwrap();
     assert!(!cgroup.exists());
     assert!(cgroup.pids().unwrap().is_empty());
+    // Whoever ends a container may find it gone by now.
+    assert!(cgroup.thaw().is_err());
+    cgroup.thaw_the_dying().unwrap();
+    assert_eq!(cgroup.kill(9).unwrap(), 0);
     cgroup.destroy().unwrap();
 }
 

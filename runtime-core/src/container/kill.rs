@@ -31,7 +31,7 @@ impl Container {
                 cgroup.kill(9)?;
             } else if cgroup.frozen()? {
                 // v1 delivers nothing to a frozen process, SIGKILL neither.
-                cgroup.thaw()?;
+                cgroup.thaw_the_dying()?;
             }
         }
         Ok(())

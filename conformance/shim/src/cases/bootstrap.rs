@@ -1,11 +1,10 @@
 //! `start`: how containerd of each version asks for a shim, and what it takes as answer.
 
 use crate::case::cases;
-use crate::client::Connection;
 use crate::container::Container;
 use crate::lab::{Dialect, Lab, Output, is_default_place};
 use crate::process;
-use crate::task::{self, Task};
+
 use crate::wire::{Fields, Message, any};
 use rustix::process::Signal;
 use std::fs;
@@ -72,25 +71,11 @@ fn options_for_1_6(lab: &mut Lab) {
     serves(lab, &socket);
 }
 
-/// What 1.7 to 2.2 make of an answer: JSON with version and address, or the bare address of version 2.
-#[track_caller]
-fn old_answer(output: &Output) -> (u64, String) {
-    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    match serde_json::from_str::<serde_json::Value>(&text) {
-        Ok(json) => {
-            assert_eq!(json["protocol"], "ttrpc", "{text}");
-            let address = json["address"].as_str().unwrap_or_default().to_owned();
-            (json["version"].as_u64().unwrap_or(0), address)
-        }
-        Err(_) => (2, text),
-    }
-}
-
 fn bare_address_or_json_for_1_7(lab: &mut Lab) {
     let container = lab.container("", &["true"]);
     container.write();
     let output = lab.start_output(&container, Dialect::V1_7, b"");
-    let (version, address) = old_answer(&output);
+    let (version, address) = output.old_answer();
     assert_eq!(version, 2, "1.7 refuses version 3");
     let socket = lab.socket(&container, &output, &address);
     serves(lab, &socket);
@@ -100,11 +85,9 @@ fn answer_for_2_0(lab: &mut Lab) {
     let container = lab.container("", &["true"]);
     container.write();
     let output = lab.start_output(&container, Dialect::V2_0, b"");
-    let (version, address) = old_answer(&output);
+    let (version, address) = output.old_answer();
     let socket = lab.socket(&container, &output, &address);
-    let service = if version == 3 { task::V3 } else { task::V2 };
-    let connection = Connection::open(&socket).expect("the socket is there");
-    Task::new(connection, service)
+    lab.connect_by(&socket, version)
         .connect("none")
         .expect("the version that was told is served");
 }
@@ -138,9 +121,7 @@ fn params_for_2_3(lab: &mut Lab) {
     let output = lab.start_output(&container, Dialect::V2_3, &stdin.done());
     let (version, address) = result(&output);
     let socket = lab.socket(&container, &output, &address);
-    let service = if version == 3 { task::V3 } else { task::V2 };
-    let connection = Connection::open(&socket).expect("the socket is there");
-    Task::new(connection, service)
+    lab.connect_by(&socket, version)
         .connect("none")
         .expect("the version that was told is served");
 }
@@ -165,7 +146,7 @@ fn any_that_reads_as_params(lab: &mut Lab) {
     let options = Message::new().flag(2, true);
     let stdin = any("containerd.runc.v1.Options", &options.done()).done();
     let output = lab.start_output(&container, Dialect::V1_7, &stdin);
-    let (version, address) = old_answer(&output);
+    let (version, address) = output.old_answer();
     assert_eq!(version, 2);
     let socket = lab.socket(&container, &output, &address);
     serves(lab, &socket);
