@@ -6,7 +6,10 @@ mod inflate;
 pub mod manifest;
 pub mod pipeline;
 mod platform;
+pub mod policy;
+pub mod pull;
 mod reference;
+pub mod registry;
 pub mod store;
 pub mod unpack;
 

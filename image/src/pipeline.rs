@@ -54,8 +54,8 @@ pub struct Settings<'a> {
     pub limits: Limits,
     /// Bytes that have come, for whoever shows progress.
     pub received: &'a AtomicU64,
-    /// Set by whoever wants it to end.
-    pub stop: &'a AtomicBool,
+    /// Whether somebody wants it to end.
+    pub stop: &'a (dyn Fn() -> bool + Sync),
 }
 
 type Piece = Result<Vec<u8>, UnpackError>;
@@ -97,7 +97,7 @@ pub fn unpack<R: Write>(
         let mut size = 0;
         let mut write = || -> Result<(), UnpackError> {
             for piece in &plain_in {
-                if settings.stop.load(Relaxed) {
+                if (settings.stop)() {
                     return Err(UnpackError::Interrupted);
                 }
                 let piece = piece?;
@@ -205,7 +205,7 @@ fn read(
             out = None;
         }
         if out.is_none()
-            && (abandoned.load(Relaxed) || settings.stop.load(Relaxed) || expected.blob.is_none())
+            && (abandoned.load(Relaxed) || (settings.stop)() || expected.blob.is_none())
         {
             return Err(UnpackError::Interrupted);
         }

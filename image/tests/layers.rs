@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicU64;
 use tare_image::Digest;
 use tare_image::pipeline::{self, Expected, Settings, Unpacked};
 use tare_image::store::Store;
@@ -79,7 +79,7 @@ fn unpack_into(
         privileges: Privileges::own(),
         limits,
         received: &AtomicU64::new(0),
-        stop: &AtomicBool::new(false),
+        stop: &|| false,
     };
     let record = ingest.record().unwrap();
     let (unpacked, record) = pipeline::unpack(

@@ -42,6 +42,11 @@ impl Store {
         }
     }
 
+    /// Whether content of that name is there; it is compared when it is read.
+    pub fn has(&self, digest: Digest) -> bool {
+        self.blob_path(digest).exists()
+    }
+
     /// An image's manifest.
     pub fn manifest(&self, digest: Digest) -> Result<Manifest, StoreError> {
         let wrong = |source| StoreError::Document { digest, source };

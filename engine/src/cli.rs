@@ -1,0 +1,175 @@
+//! The command line: docker's words.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Images and containers without a daemon
+#[derive(Parser, Debug)]
+#[command(
+    name = "tare",
+    version,
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    subcommand_required = true
+)]
+pub struct Cli {
+    /// Directory of images and containers (TARE_ROOT; /var/lib/tare for root)
+    #[arg(long, global = true, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Download an image from a registry
+    Pull(Pull),
+    /// List images
+    Images(Images),
+    /// Remove one or more images
+    Rmi(Remove),
+    /// Give an image another name
+    Tag(Tag),
+    /// Show all that is known of images, as JSON
+    Inspect(Inspect),
+    /// Show how an image was made
+    History(History),
+    /// Log in to a registry
+    Login(Login),
+    /// Log out from a registry
+    Logout(Logout),
+    /// Manage images
+    #[command(subcommand)]
+    Image(Image),
+    /// Write the completions of a shell to standard output
+    Completion {
+        /// bash, elvish, fish, powershell, zsh
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Image {
+    /// Download an image from a registry
+    Pull(Pull),
+    /// List images
+    #[command(visible_alias = "list")]
+    Ls(Images),
+    /// Remove one or more images
+    #[command(visible_alias = "remove")]
+    Rm(Remove),
+    /// Give an image another name
+    Tag(Tag),
+    /// Show all that is known of images, as JSON
+    Inspect(Inspect),
+    /// Show how an image was made
+    History(History),
+    /// Remove images that have no name
+    Prune(Prune),
+    /// Show what images take on the disk
+    Df,
+}
+
+#[derive(Args, Debug)]
+pub struct Pull {
+    /// NAME[:TAG] or NAME@DIGEST
+    pub image: String,
+    /// Say nothing but the image's full name
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// For another machine, OS/ARCHITECTURE[/VARIANT]
+    #[arg(long)]
+    pub platform: Option<String>,
+    /// Keep the compressed layers too, so that they can be pushed and saved as they came
+    #[arg(long)]
+    pub keep_blobs: bool,
+    /// Layers at once
+    #[arg(long, value_name = "N")]
+    pub parallel: Option<usize>,
+}
+
+#[derive(Args, Debug)]
+pub struct Images {
+    /// Only images of this name
+    pub repository: Option<String>,
+    /// Only ids
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Show digests
+    #[arg(long)]
+    pub digests: bool,
+    /// Ids in full
+    #[arg(long)]
+    pub no_trunc: bool,
+    /// `json`: a line of JSON for each image
+    #[arg(long)]
+    pub format: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct Remove {
+    /// Names or ids
+    #[arg(required = true)]
+    pub images: Vec<String>,
+    /// Also when the image has other names
+    #[arg(short, long)]
+    pub force: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Tag {
+    /// Name or id
+    pub source: String,
+    /// NAME[:TAG]
+    pub target: String,
+}
+
+#[derive(Args, Debug)]
+pub struct Inspect {
+    /// Names or ids
+    #[arg(required = true)]
+    pub images: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct History {
+    /// Name or id
+    pub image: String,
+    /// Commands in full
+    #[arg(long)]
+    pub no_trunc: bool,
+    /// Only ids
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Login {
+    /// The registry (Docker's own)
+    pub server: Option<String>,
+    /// The account's name
+    #[arg(short, long)]
+    pub username: Option<String>,
+    /// The password; others on this machine may see it
+    #[arg(short, long)]
+    pub password: Option<String>,
+    /// Read the password from standard input
+    #[arg(long)]
+    pub password_stdin: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Logout {
+    /// The registry (Docker's own)
+    pub server: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct Prune {
+    /// Also images that have a name and no container
+    #[arg(short, long)]
+    pub all: bool,
+    /// Don't ask
+    #[arg(short, long)]
+    pub force: bool,
+}

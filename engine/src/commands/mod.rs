@@ -1,0 +1,58 @@
+//! One file a command.
+
+mod history;
+mod images;
+mod inspect;
+mod login;
+mod prune;
+mod pull;
+mod rmi;
+mod tag;
+
+use crate::cli::{Cli, Command, Image};
+use crate::failure::Failure;
+use crate::place::Place;
+use clap::CommandFactory;
+use std::io::Write;
+
+/// Runs what was typed; the program's exit status.
+pub fn run(cli: Cli) -> Result<u8, Failure> {
+    let place = Place::find(cli.root.as_deref())?;
+    let done = |outcome: Result<(), Failure>| outcome.map(|()| 0);
+    match cli.command {
+        Command::Pull(words) | Command::Image(Image::Pull(words)) => {
+            done(pull::run(&place, &words))
+        }
+        Command::Images(words) | Command::Image(Image::Ls(words)) => {
+            done(images::run(&place, &words))
+        }
+        Command::Rmi(words) | Command::Image(Image::Rm(words)) => rmi::run(&place, &words),
+        Command::Tag(words) | Command::Image(Image::Tag(words)) => done(tag::run(&place, &words)),
+        Command::Inspect(words) | Command::Image(Image::Inspect(words)) => {
+            inspect::run(&place, &words)
+        }
+        Command::History(words) | Command::Image(Image::History(words)) => {
+            done(history::run(&place, &words))
+        }
+        Command::Login(words) => done(login::login(&words)),
+        Command::Logout(words) => done(login::logout(&words)),
+        Command::Image(Image::Prune(words)) => done(prune::run(&place, &words)),
+        Command::Image(Image::Df) => done(prune::df(&place)),
+        Command::Completion { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "tare", &mut text);
+            done(print(&String::from_utf8_lossy(&text)))
+        }
+    }
+}
+
+/// Writes data to standard output.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match written {
+        // Whoever reads has enough, as `head` does.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(|error| Failure::new(format!("standard output: {error}"))),
+    }
+}

@@ -1,0 +1,164 @@
+//! Progress for people: bars that move on a terminal, a line for each change elsewhere; on standard error, as data goes to the other.
+
+use crate::format::size;
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tare_image::pull::{LayerProgress, State, Watch};
+
+/// Shows a pull until it is dropped.
+pub struct Progress {
+    quiet: bool,
+    stop: AtomicBool,
+    painter: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
+}
+
+/// Between two pictures.
+const BEAT: Duration = Duration::from_millis(100);
+/// Layers that have a line of their own; a terminal has no more lines.
+const BAR: usize = 40;
+
+impl Progress {
+    /// Nothing is shown yet.
+    pub fn new(quiet: bool) -> Self {
+        Self {
+            quiet,
+            stop: AtomicBool::new(false),
+            painter: Mutex::new(None),
+        }
+    }
+}
+
+impl Watch for Progress {
+    fn layers(&self, layers: &Arc<Vec<LayerProgress>>) {
+        if self.quiet {
+            return;
+        }
+        let layers = Arc::clone(layers);
+        let (end, ended) = channel();
+        let terminal = rustix::termios::isatty(std::io::stderr());
+        let thread = std::thread::spawn(move || {
+            let mut painter = Painter::new(&layers, terminal);
+            loop {
+                let last = !matches!(ended.recv_timeout(BEAT), Err(RecvTimeoutError::Timeout));
+                painter.paint();
+                if last {
+                    return;
+                }
+            }
+        });
+        *self.painter.lock().unwrap_or_else(PoisonError::into_inner) = Some((end, thread));
+    }
+
+    fn stop(&self) -> &AtomicBool {
+        &self.stop
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.stop.store(true, Relaxed);
+        let painter = self
+            .painter
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some((end, thread)) = painter {
+            drop(end);
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Painter<'a> {
+    layers: &'a [LayerProgress],
+    terminal: bool,
+    /// What was said of each layer.
+    said: Vec<Option<State>>,
+    /// Lines that are on the terminal.
+    painted: usize,
+}
+
+impl<'a> Painter<'a> {
+    fn new(layers: &'a [LayerProgress], terminal: bool) -> Self {
+        Self {
+            layers,
+            terminal,
+            said: vec![None; layers.len()],
+            painted: 0,
+        }
+    }
+
+    fn paint(&mut self) {
+        let text = if self.terminal {
+            self.picture()
+        } else {
+            self.changes()
+        };
+        // A terminal that is gone is no reason to fail.
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    }
+
+    fn changes(&mut self) -> String {
+        let mut text = String::new();
+        for (layer, said) in self.layers.iter().zip(&mut self.said) {
+            let state = layer.state();
+            if *said == Some(state) {
+                continue;
+            }
+            *said = Some(state);
+            let word = match state {
+                State::Waiting => continue,
+                State::Pulling => "Pulling",
+                State::Done => "Pull complete",
+                State::Exists => "Already exists",
+            };
+            text += &format!("{}: {word}\n", layer.digest.short());
+        }
+        text
+    }
+
+    /// As many lines as there are layers, over those of the last picture.
+    fn picture(&mut self) -> String {
+        let rows = rustix::termios::tcgetwinsize(std::io::stderr())
+            .map_or(24, |size| usize::from(size.ws_row));
+        let shown = self.layers.len().min(rows.saturating_sub(2).max(1));
+        // Those that are done move out of sight first.
+        let skipped = self.layers.len() - shown;
+        let mut order: Vec<&LayerProgress> = self.layers.iter().collect();
+        order.sort_by_key(|layer| matches!(layer.state(), State::Waiting));
+        order.sort_by_key(|layer| !matches!(layer.state(), State::Done | State::Exists));
+        let lines = if skipped == 0 {
+            self.layers.iter().collect()
+        } else {
+            order.split_off(skipped.min(order.len()))
+        };
+        let mut text = String::new();
+        if self.painted > 0 {
+            text += &format!("\x1b[{}A", self.painted);
+        }
+        for layer in &lines {
+            text += &format!("\x1b[2K{}: {}\n", layer.digest.short(), line(layer));
+        }
+        self.painted = lines.len();
+        text
+    }
+}
+
+fn line(layer: &LayerProgress) -> String {
+    let (received, size_in_all) = (layer.received(), layer.size.max(1));
+    match layer.state() {
+        State::Waiting => "Waiting".to_owned(),
+        State::Done => "Pull complete".to_owned(),
+        State::Exists => "Already exists".to_owned(),
+        State::Pulling => {
+            let filled = usize::try_from(received.min(size_in_all) * BAR as u64 / size_in_all)
+                .unwrap_or(BAR);
+            let bar = format!("{}>{}", "=".repeat(filled), " ".repeat(BAR - filled));
+            format!("Pulling [{bar}] {}/{}", size(received), size(layer.size))
+        }
+    }
+}

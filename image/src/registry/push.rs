@@ -1,0 +1,196 @@
+//! Sending: blobs that the registry lacks, then the manifest that names them.
+
+use super::http::{Ask, Payload, Purpose};
+use super::{Client, RegistryError};
+use crate::manifest::Descriptor;
+use crate::{Digest, Reference};
+use std::io::Read;
+use ureq::http::{Method, Response};
+
+/// Where a blob's bytes come from, each time anew.
+pub type BlobSource<'a> = &'a dyn Fn() -> std::io::Result<Box<dyn Read>>;
+
+impl Client {
+    /// Whether a repository has a blob.
+    pub fn has_blob(&self, reference: &Reference, digest: Digest) -> Result<bool, RegistryError> {
+        let path = format!("/{}/blobs/{digest}", reference.repository());
+        let what = format!("the blob {digest}");
+        match self.push_request(
+            reference,
+            Method::HEAD,
+            &path,
+            &[],
+            Payload::None,
+            &what,
+            None,
+        ) {
+            Ok(_) => Ok(true),
+            Err(RegistryError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks a registry to give a repository a blob that another of its repositories has; whether it did.
+    pub fn mount(
+        &self,
+        reference: &Reference,
+        digest: Digest,
+        from: &str,
+    ) -> Result<bool, RegistryError> {
+        let path = format!(
+            "/{}/blobs/uploads/?mount={digest}&from={from}",
+            reference.repository()
+        );
+        let what = format!("the blob {digest} of {from}");
+        match self.push_request(
+            reference,
+            Method::POST,
+            &path,
+            &[],
+            Payload::None,
+            &what,
+            Some(from),
+        ) {
+            Ok(response) if response.status().as_u16() == 201 => Ok(true),
+            Ok(response) => {
+                // It has begun an upload instead, which nobody goes on with.
+                if let Some(upload) = location(&response) {
+                    let _ = self.push_request(
+                        reference,
+                        Method::DELETE,
+                        &upload,
+                        &[],
+                        Payload::None,
+                        &what,
+                        None,
+                    );
+                }
+                Ok(false)
+            }
+            // Registries that know no mounts, or that don't let it be read.
+            Err(
+                RegistryError::NotFound { .. }
+                | RegistryError::Denied { .. }
+                | RegistryError::Unauthorized { .. }
+                | RegistryError::Status { .. },
+            ) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends a blob in one piece. `length` may be unknown: then it is sent in chunks of the transfer encoding.
+    pub fn upload(
+        &self,
+        reference: &Reference,
+        digest: Digest,
+        length: Option<u64>,
+        open: BlobSource,
+    ) -> Result<(), RegistryError> {
+        let what = format!(
+            "the upload of {digest} to {}",
+            reference.familiar_repository()
+        );
+        let begin = format!("/{}/blobs/uploads/", reference.repository());
+        let response = self.push_request(
+            reference,
+            Method::POST,
+            &begin,
+            &[],
+            Payload::None,
+            &what,
+            None,
+        )?;
+        let place = location(&response).ok_or_else(|| RegistryError::Answer {
+            host: reference.registry().to_owned(),
+            what: what.clone(),
+            why: "it names no place for the upload".to_owned(),
+        })?;
+        let join = if place.contains('?') { '&' } else { '?' };
+        let place = format!("{place}{join}digest={digest}");
+        let headers = [("content-type", "application/octet-stream".to_owned())];
+        let payload = Payload::Stream(open, length);
+        self.push_request(
+            reference,
+            Method::PUT,
+            &place,
+            &headers,
+            payload,
+            &what,
+            None,
+        )
+        .map(drop)
+    }
+
+    /// Sends a manifest or index under a reference's tag or digest; the digest that the registry gave it must be ours.
+    pub fn put_manifest(
+        &self,
+        reference: &Reference,
+        descriptor: &Descriptor,
+        content: &[u8],
+    ) -> Result<(), RegistryError> {
+        let what = format!("the manifest of {}", reference.familiar());
+        let path = format!(
+            "/{}/manifests/{}",
+            reference.repository(),
+            reference.wanted()
+        );
+        let headers = [("content-type", descriptor.media_type.clone())];
+        let response = self.push_request(
+            reference,
+            Method::PUT,
+            &path,
+            &headers,
+            Payload::Bytes(content),
+            &what,
+            None,
+        )?;
+        let given = response
+            .headers()
+            .get("docker-content-digest")
+            .and_then(|value| value.to_str().ok());
+        match given.and_then(|given| given.parse::<Digest>().ok()) {
+            Some(found) if found != descriptor.digest => Err(RegistryError::Digest {
+                host: reference.registry().to_owned(),
+                found,
+                expected: descriptor.digest,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one call for all requests of this file"
+    )]
+    fn push_request(
+        &self,
+        reference: &Reference,
+        method: Method,
+        path: &str,
+        headers: &[(&str, String)],
+        payload: Payload,
+        what: &str,
+        also: Option<&str>,
+    ) -> Result<Response<ureq::Body>, RegistryError> {
+        self.http.send(&Ask {
+            registry: reference.registry(),
+            repository: reference.repository(),
+            purpose: Purpose::Push,
+            method,
+            path,
+            headers,
+            payload,
+            what,
+            also,
+        })
+    }
+}
+
+/// The place of an upload: a whole URL, or a path at the registry, which begins with `/v2`.
+fn location(response: &Response<ureq::Body>) -> Option<String> {
+    let location = response.headers().get("location")?.to_str().ok()?;
+    if location.contains("://") {
+        return Some(location.to_owned());
+    }
+    location.strip_prefix("/v2").map(str::to_owned)
+}
