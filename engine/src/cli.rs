@@ -22,6 +22,9 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
+    /// Run a program from an image, and remove its container when it ends
+    #[command(disable_help_flag = true)]
+    Run(Run),
     /// Download an image from a registry
     Pull(Pull),
     /// List images
@@ -68,6 +71,56 @@ pub enum Image {
     Prune(Prune),
     /// Show what images take on the disk
     Df,
+}
+
+#[derive(Args, Debug)]
+pub struct Run {
+    /// Give the program what is typed
+    #[arg(short, long)]
+    pub interactive: bool,
+    /// Give the program a terminal
+    #[arg(short, long)]
+    pub tty: bool,
+    /// Remove the container when it ends, which is always done so far
+    #[arg(long)]
+    pub rm: bool,
+    /// NAME=VALUE, or NAME with the value that it has here
+    #[arg(short, long, value_name = "VARIABLE")]
+    pub env: Vec<String>,
+    /// Where the program begins
+    #[arg(short, long, value_name = "DIR")]
+    pub workdir: Option<String>,
+    /// USER[:GROUP], names or numbers
+    #[arg(short, long)]
+    pub user: Option<String>,
+    /// The program instead of the image's
+    #[arg(long, value_name = "PROGRAM")]
+    pub entrypoint: Option<String>,
+    /// HOST:CONTAINER[:OPTIONS], a directory or file of this machine
+    #[arg(short, long, value_name = "BIND")]
+    pub volume: Vec<String>,
+    /// none or host
+    #[arg(long, default_value = "none")]
+    pub network: String,
+    /// The container's host name
+    #[arg(short = 'h', long)]
+    pub hostname: Option<String>,
+    /// Let nothing be written to the root
+    #[arg(long)]
+    pub read_only: bool,
+    /// Of another machine, OS/ARCHITECTURE[/VARIANT]
+    #[arg(long)]
+    pub platform: Option<String>,
+    /// Say nothing of a pull
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Name or id
+    pub image: String,
+    /// The program's words instead of the image's
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<String>,
+    #[arg(long, action = clap::ArgAction::Help, help = "Print help")]
+    pub help: Option<bool>,
 }
 
 #[derive(Args, Debug)]

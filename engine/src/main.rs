@@ -9,6 +9,7 @@ mod failure;
 mod format;
 mod place;
 mod progress;
+mod run;
 
 use clap::Parser;
 use failure::Failure;

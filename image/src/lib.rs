@@ -10,6 +10,7 @@ pub mod policy;
 pub mod pull;
 mod reference;
 pub mod registry;
+pub mod rootfs;
 pub mod store;
 pub mod unpack;
 

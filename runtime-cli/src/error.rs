@@ -61,6 +61,12 @@ impl Failure {
     }
 }
 
+impl From<tare_supervisor::SystemError> for Failure {
+    fn from(error: tare_supervisor::SystemError) -> Failure {
+        Failure::system(error.what, error.errno)
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         Failure {

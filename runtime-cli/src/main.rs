@@ -8,7 +8,6 @@ mod args;
 mod commands;
 mod completion;
 mod error;
-mod foreground;
 mod help;
 mod log;
 mod man;
@@ -18,7 +17,6 @@ mod owner;
 mod proof;
 mod resolve;
 mod table;
-mod terminal;
 
 use args::{Invocation, Matches, UsageError};
 use commands::Context;

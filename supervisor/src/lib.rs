@@ -13,17 +13,20 @@
 //! # }
 //! ```
 //!
-//! The shim and the engine's monitor are built on it. It knows nothing of ttrpc, Docker or files of logs, and never prints.
+//! The shim, and what stays with a container in the foreground, are built on it. It knows nothing of ttrpc, Docker or files of logs, and never prints.
 //! While nothing happens it takes no CPU time: no timer ticks, no thread waits.
 #![forbid(unsafe_code)]
 
 mod fifo;
+mod foreground;
 mod jobs;
 mod poll;
 mod reap;
 mod relay;
+mod terminal;
 
 pub use fifo::{Reader, Writer};
+pub use foreground::{Foreground, Notify, SystemError};
 pub use jobs::Jobs;
 pub use poll::{Interest, Poll, Ready};
 pub use reap::{adopt_orphans, await_reaped, reap_orphans};

@@ -1,11 +1,11 @@
 //! One file a command.
 
 mod history;
-mod images;
+pub mod images;
 mod inspect;
 mod login;
 mod prune;
-mod pull;
+pub mod pull;
 mod rmi;
 mod tag;
 
@@ -20,6 +20,7 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
     let place = Place::find(cli.root.as_deref())?;
     let done = |outcome: Result<(), Failure>| outcome.map(|()| 0);
     match cli.command {
+        Command::Run(words) => crate::run::run(&place, &words),
         Command::Pull(words) | Command::Image(Image::Pull(words)) => {
             done(pull::run(&place, &words))
         }

@@ -3,11 +3,11 @@ use super::create::check_preserved;
 use super::{Context, id, number};
 use crate::args::Matches;
 use crate::error::Failure;
-use crate::foreground::Foreground;
 use crate::resolve;
 use std::path::PathBuf;
 use tare_oci::{Capabilities, Process, User};
 use tare_runtime::{Console, Error, ExecOptions, Signal, SignalReceiver};
+use tare_supervisor::Foreground;
 
 /// What runc ends with whenever the process could not be started.
 const FAILED: u8 = 255;
@@ -62,13 +62,14 @@ fn execute(context: &Context<'_>, matches: &Matches) -> Result<u8, Failure> {
     let Some(signals) = signals else { return Ok(0) };
     let console = process.console();
     let pidfd = process.pidfd()?;
-    let foreground = Foreground {
+    let foreground: Foreground<Failure> = Foreground {
         signals: &signals,
         pid: process.pid().as_raw_nonzero().get(),
         wait: &|| process.wait(),
         kill: &|signal: Signal| process.kill(signal),
         pidfd,
         console,
+        input: true,
         notify: None,
         reap: false,
     };

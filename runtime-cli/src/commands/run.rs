@@ -2,9 +2,10 @@
 use super::{Context, create, id, start};
 use crate::args::Matches;
 use crate::error::Failure;
-use crate::foreground::Foreground;
 use crate::notify::NotifyProxy;
+use std::os::fd::AsFd;
 use tare_runtime::{Console, Container, CreateOptions, SignalReceiver};
+use tare_supervisor::{Foreground, Notify};
 
 pub fn run(context: &Context<'_>, matches: &Matches) -> Result<u8, Failure> {
     context.resolved.keep_root();
@@ -83,14 +84,19 @@ fn attend(
 ) -> Result<u8, Failure> {
     let console = container.console();
     let container = &*container;
-    let foreground = Foreground {
+    let forward = notify.map(|proxy| (proxy, |pid| proxy.forward(pid)));
+    let foreground: Foreground<Failure> = Foreground {
         signals,
         pidfd: container.pidfd()?,
         pid: container.record().init_process_pid,
         wait: &|| container.wait(),
         kill: &|signal| container.kill(signal, false),
         console,
-        notify,
+        input: true,
+        notify: forward.as_ref().map(|(proxy, forward)| Notify {
+            fd: proxy.as_fd(),
+            forward,
+        }),
         reap,
     };
     Ok(u8::try_from(foreground.attend()?.code()).unwrap_or(255))

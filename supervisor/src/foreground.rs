@@ -1,6 +1,4 @@
 //! Staying with a process until it ends: signals handed on, terminal relayed, orphans reaped, readiness forwarded.
-use crate::error::Failure;
-use crate::notify::NotifyProxy;
 use crate::terminal::{Channel, RawTerminal, hand_on_size};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -8,8 +6,8 @@ use rustix::process::{WaitId, WaitIdOptions, WaitOptions, waitid};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use tare_runtime::{Error, ExitStatus, Signal, SignalReceiver};
 
-/// What a foreground command attends to.
-pub struct Foreground<'a> {
+/// What a foreground command attends to; `E` is how the command fails.
+pub struct Foreground<'a, E> {
     /// All signals, blocked before the process was made so that none is lost.
     pub signals: &'a SignalReceiver,
     /// Readable when the process has ended.
@@ -22,20 +20,54 @@ pub struct Foreground<'a> {
     pub kill: &'a dyn Fn(Signal) -> Result<(), Error>,
     /// Its terminal's master.
     pub console: Option<OwnedFd>,
+    /// Whether what is typed goes to its terminal.
+    pub input: bool,
     /// Where its readiness arrives.
-    pub notify: Option<&'a NotifyProxy>,
+    pub notify: Option<Notify<'a, E>>,
     /// Whether orphans end up with us.
     pub reap: bool,
 }
 
-impl Foreground<'_> {
+/// A socket that a process tells its readiness to.
+pub struct Notify<'a, E> {
+    /// Readable when something was told.
+    pub fd: BorrowedFd<'a>,
+    /// Hands it on; the host pid of the process goes with it. Whether nothing more is to come.
+    pub forward: &'a dyn Fn(i32) -> Result<bool, E>,
+}
+
+/// A system call on our own side that failed.
+#[derive(Debug)]
+pub struct SystemError {
+    /// What was tried.
+    pub what: &'static str,
+    /// The kernel's answer.
+    pub errno: Errno,
+}
+
+impl std::fmt::Display for SystemError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            formatter,
+            "{}: {}",
+            self.what,
+            tare_runtime::Errno::new(self.errno.raw_os_error())
+        )
+    }
+}
+
+impl std::error::Error for SystemError {}
+
+impl<E: From<Error> + From<SystemError>> Foreground<'_, E> {
     /// Attends until the process ends; gives how.
-    pub fn attend(mut self) -> Result<ExitStatus, Failure> {
+    pub fn attend(mut self) -> Result<ExitStatus, E> {
         let raw = self.console.as_ref().map(|_| RawTerminal::enter());
         if let Some(master) = &self.console {
             hand_on_size(master.as_fd());
-            rustix::io::ioctl_fionbio(master, true)
-                .map_err(|errno| Failure::system("terminal", errno))?;
+            rustix::io::ioctl_fionbio(master, true).map_err(|errno| SystemError {
+                what: "terminal",
+                errno,
+            })?;
         }
         let (mut inward, mut outward) = (Channel::default(), Channel::default());
         let mut ended = false;
@@ -51,15 +83,15 @@ impl Foreground<'_> {
     }
 
     /// One wait; tells whether the process has ended.
-    fn turn(&mut self, inward: &mut Channel, outward: &mut Channel) -> Result<bool, Failure> {
+    fn turn(&mut self, inward: &mut Channel, outward: &mut Channel) -> Result<bool, E> {
         let none = PollFlags::empty();
         let when = |yes: bool, flags: PollFlags| if yes { flags } else { none };
         let mut fds = vec![
             PollFd::new(self.signals, PollFlags::IN),
             PollFd::new(&self.pidfd, PollFlags::IN),
         ];
-        if let Some(notify) = self.notify {
-            fds.push(PollFd::new(notify, PollFlags::IN));
+        if let Some(notify) = &self.notify {
+            fds.push(PollFd::new(&notify.fd, PollFlags::IN));
         }
         let console_at = fds.len();
         let (stdin, stdout) = (rustix::stdio::stdin(), rustix::stdio::stdout());
@@ -70,7 +102,7 @@ impl Foreground<'_> {
             if !wanted.is_empty() {
                 fds.push(PollFd::new(master, wanted));
             }
-            if inward.wants_input() {
+            if self.input && inward.wants_input() {
                 fds.push(PollFd::new(&stdin, PollFlags::IN));
             }
             if outward.wants_output() {
@@ -79,7 +111,13 @@ impl Foreground<'_> {
         }
         match poll(&mut fds, None) {
             Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(Failure::system("poll", errno)),
+            Err(errno) => {
+                return Err(SystemError {
+                    what: "poll",
+                    errno,
+                }
+                .into());
+            }
         }
         let ready: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
         drop(fds);
@@ -93,21 +131,21 @@ impl Foreground<'_> {
         if let Some(master) = &self.console
             && ready[console_at..].iter().any(|flags| !flags.is_empty())
         {
-            relay(master.as_fd(), inward, outward, (stdin, stdout));
+            relay(master.as_fd(), inward, outward, (stdin, stdout), self.input);
         }
         Ok(any(1))
     }
 
-    fn take_notification(&mut self) -> Result<(), Failure> {
-        if let Some(notify) = self.notify
-            && notify.forward(self.pid)?
+    fn take_notification(&mut self) -> Result<(), E> {
+        if let Some(notify) = &self.notify
+            && (notify.forward)(self.pid)?
         {
             self.notify = None;
         }
         Ok(())
     }
 
-    fn take_signals(&self) -> Result<(), Failure> {
+    fn take_signals(&self) -> Result<(), E> {
         while let Some(signal) = self.signals.next()? {
             match signal.number() {
                 CHILD => {
@@ -161,6 +199,7 @@ fn relay(
     inward: &mut Channel,
     outward: &mut Channel,
     own: (BorrowedFd<'_>, BorrowedFd<'_>),
+    input: bool,
 ) {
     let ready = |fd: BorrowedFd<'_>, flags: PollFlags| {
         let mut fds = [PollFd::from_borrowed_fd(fd, flags)];
@@ -179,7 +218,7 @@ fn relay(
     if outward.wants_output() && ready(own.1, PollFlags::OUT) {
         outward.drain(own.1);
     }
-    if inward.wants_input() && ready(own.0, PollFlags::IN) {
+    if input && inward.wants_input() && ready(own.0, PollFlags::IN) {
         inward.fill(own.0);
     }
     if inward.wants_output() && ready(master, PollFlags::OUT) {
