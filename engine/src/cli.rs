@@ -27,6 +27,14 @@ pub enum Command {
     Run(Run),
     /// Download an image from a registry
     Pull(Pull),
+    /// Send an image to a registry
+    Push(Push),
+    /// Write images to an archive
+    Save(Save),
+    /// Read images from an archive
+    Load(Load),
+    /// Make an image of an archive of a file system
+    Import(Import),
     /// List images
     Images(Images),
     /// Remove one or more images
@@ -55,6 +63,14 @@ pub enum Command {
 pub enum Image {
     /// Download an image from a registry
     Pull(Pull),
+    /// Send an image to a registry
+    Push(Push),
+    /// Write images to an archive
+    Save(Save),
+    /// Read images from an archive
+    Load(Load),
+    /// Make an image of an archive of a file system
+    Import(Import),
     /// List images
     #[command(visible_alias = "list")]
     Ls(Images),
@@ -139,6 +155,55 @@ pub struct Pull {
     /// Layers at once
     #[arg(long, value_name = "N")]
     pub parallel: Option<usize>,
+}
+
+#[derive(Args, Debug)]
+pub struct Push {
+    /// NAME[:TAG]
+    pub image: String,
+    /// Say nothing but the image's full name
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Save {
+    /// Names or ids
+    #[arg(required = true)]
+    pub images: Vec<String>,
+    /// The file, instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct Load {
+    /// The file, instead of standard input; compressed by gzip, zstd, bzip2, xz or not at all
+    #[arg(short, long, value_name = "FILE")]
+    pub input: Option<PathBuf>,
+    /// Of several, the image for this machine, OS/ARCHITECTURE[/VARIANT]
+    #[arg(long)]
+    pub platform: Option<String>,
+    /// Say nothing
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Import {
+    /// The file, or - for standard input
+    pub source: String,
+    /// NAME[:TAG]
+    pub name: Option<String>,
+    /// An instruction of a Dockerfile: CMD, ENTRYPOINT, ENV, LABEL, USER, WORKDIR, STOPSIGNAL
+    #[arg(short, long, value_name = "INSTRUCTION")]
+    pub change: Vec<String>,
+    /// What the history says of it
+    #[arg(short, long, default_value = "")]
+    pub message: String,
+    /// For which machine it is, OS/ARCHITECTURE[/VARIANT]
+    #[arg(long)]
+    pub platform: Option<String>,
 }
 
 #[derive(Args, Debug)]

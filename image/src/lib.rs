@@ -1,16 +1,22 @@
 //! Images: references, registries, layers unpacked as they come, and the store that keeps them.
 #![forbid(unsafe_code)]
 
+mod compress;
 mod digest;
 mod inflate;
+mod layer;
+pub mod load;
 pub mod manifest;
+mod outer;
 pub mod pipeline;
 mod platform;
 pub mod policy;
 pub mod pull;
+pub mod push;
 mod reference;
 pub mod registry;
 pub mod rootfs;
+pub mod save;
 pub mod store;
 pub mod unpack;
 

@@ -118,6 +118,15 @@ pub struct LayerProgress {
 }
 
 impl LayerProgress {
+    pub(crate) fn new(digest: Digest, size: u64) -> Self {
+        Self {
+            digest,
+            size,
+            received: AtomicU64::new(0),
+            state: AtomicU8::new(State::Waiting as u8),
+        }
+    }
+
     /// Bytes that have come.
     pub fn received(&self) -> u64 {
         self.received.load(Relaxed)
@@ -133,7 +142,7 @@ impl LayerProgress {
         }
     }
 
-    fn set(&self, state: State) {
+    pub(crate) fn set(&self, state: State) {
         self.state.store(state as u8, Relaxed);
     }
 }
@@ -277,12 +286,7 @@ fn layers(
     let progress: Vec<LayerProgress> = manifest
         .layers
         .iter()
-        .map(|layer| LayerProgress {
-            digest: layer.digest,
-            size: layer.size,
-            received: AtomicU64::new(0),
-            state: AtomicU8::new(State::Waiting as u8),
-        })
+        .map(|layer| LayerProgress::new(layer.digest, layer.size))
         .collect();
     let progress = std::sync::Arc::new(progress);
     watch.layers(&progress);

@@ -117,7 +117,9 @@ fn by_descriptors(layers: &Layers, lower: &[OwnedFd], target: &Path) -> Result<(
             Ok(()) => {}
             Err(Errno::INVAL) => return Err(Refused::Unknown),
             Err(errno) => {
-                return Err(RootfsError::new(format!("the layer {}", path.display()), errno).into());
+                return Err(
+                    RootfsError::new(format!("the layer {}", path.display()), errno).into(),
+                );
             }
         }
     }

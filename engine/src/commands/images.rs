@@ -7,7 +7,7 @@ use crate::format::{since, size, table};
 use crate::place::Place;
 use std::collections::BTreeSet;
 use tare_image::Reference;
-use tare_image::manifest::{Config, Manifest};
+use tare_image::manifest::Config;
 use tare_image::store::{Name, Ref, Store};
 
 pub fn run(place: &Place, words: &Images) -> Result<(), Failure> {
@@ -103,9 +103,8 @@ pub fn run(place: &Place, words: &Images) -> Result<(), Failure> {
     print(&lines)
 }
 
-/// An image's documents.
+/// What an image says of itself.
 pub struct Image {
-    pub manifest: Manifest,
     pub config: Config,
 }
 
@@ -113,7 +112,7 @@ impl Image {
     pub fn load(store: &Store, to: &Ref) -> Result<Self, Failure> {
         let manifest = store.manifest(to.manifest)?;
         let config = store.config(&manifest)?;
-        Ok(Self { manifest, config })
+        Ok(Self { config })
     }
 
     /// Bytes of its layers' files, as they were counted when they were unpacked.

@@ -1,11 +1,14 @@
 //! One file a command.
 
+mod archive;
+mod change;
 mod history;
 pub mod images;
 mod inspect;
 mod login;
 mod prune;
 pub mod pull;
+mod push;
 mod rmi;
 mod tag;
 
@@ -23,6 +26,18 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Run(words) => crate::run::run(&place, &words),
         Command::Pull(words) | Command::Image(Image::Pull(words)) => {
             done(pull::run(&place, &words))
+        }
+        Command::Push(words) | Command::Image(Image::Push(words)) => {
+            done(push::run(&place, &words))
+        }
+        Command::Save(words) | Command::Image(Image::Save(words)) => {
+            done(archive::save(&place, &words))
+        }
+        Command::Load(words) | Command::Image(Image::Load(words)) => {
+            done(archive::load(&place, &words))
+        }
+        Command::Import(words) | Command::Image(Image::Import(words)) => {
+            done(archive::import(&place, &words))
         }
         Command::Images(words) | Command::Image(Image::Ls(words)) => {
             done(images::run(&place, &words))

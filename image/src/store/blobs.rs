@@ -66,6 +66,16 @@ impl Store {
             .map_err(|source| StoreError::Document { digest, source })
     }
 
+    /// The file of content that is kept, for whoever streams it.
+    pub(crate) fn blob_file(&self, digest: Digest) -> Option<PathBuf> {
+        Some(self.blob_path(digest)).filter(|path| path.exists())
+    }
+
+    /// An error of a blob on its way.
+    pub(crate) fn blob_error(&self, error: std::io::Error) -> StoreError {
+        StoreError::io("write to", &self.root.join("ingest"), error)
+    }
+
     /// A file that blob content is written to as it comes; it appears by [`NewBlob::commit`].
     pub fn new_blob(&self) -> Result<NewBlob, StoreError> {
         let path = self
@@ -94,13 +104,18 @@ pub struct NewBlob {
 }
 
 impl NewBlob {
-    /// Makes it appear under the digest that it turned out to have.
-    pub fn commit(mut self, store: &Store) -> Result<Digest, StoreError> {
+    /// Makes it appear under the digest that it turned out to have; that, and its size.
+    pub fn commit(mut self, store: &Store) -> Result<(Digest, u64), StoreError> {
         let digest = std::mem::take(&mut self.hasher).finish();
+        let size = self
+            .file
+            .metadata()
+            .map_err(|error| StoreError::io("look at", &self.path, error))?
+            .len();
         let path = store.blob_path(digest);
         fs::rename(&self.path, &path).map_err(|error| StoreError::io("rename to", &path, error))?;
         self.done = true;
-        Ok(digest)
+        Ok((digest, size))
     }
 }
 

@@ -44,6 +44,7 @@ pub struct Ingest {
 }
 
 const META: &str = "meta.json";
+const COMPRESSED: &str = "gzip";
 pub(super) const RECORD: &str = "record.zst";
 
 impl Store {
@@ -101,6 +102,25 @@ impl Store {
             }
             Err(error) => Err(StoreError::io("read", &path, error)),
         }
+    }
+
+    /// What the layer is when it is compressed by us, if that was done before.
+    pub(crate) fn compressed(&self, diff_id: Digest) -> Option<(Digest, u64)> {
+        let text = fs::read_to_string(self.layer_path(diff_id).join(COMPRESSED)).ok()?;
+        let (digest, size) = text.trim().split_once(' ')?;
+        Some((digest.parse().ok()?, size.parse().ok()?))
+    }
+
+    /// Notes it.
+    pub(crate) fn note_compressed(
+        &self,
+        diff_id: Digest,
+        digest: Digest,
+        size: u64,
+    ) -> Result<(), StoreError> {
+        let path = self.layer_path(diff_id).join(COMPRESSED);
+        files::replace(&path, format!("{digest} {size}\n").as_bytes())
+            .map_err(|error| StoreError::io("write", &path, error))
     }
 
     /// Waits until nobody else unpacks a layer; others wait for us until it is dropped.

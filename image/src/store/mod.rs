@@ -23,9 +23,10 @@ mod layers;
 mod lease;
 mod refs;
 
+pub use blobs::NewBlob;
 pub use error::StoreError;
 pub use gc::Collected;
-pub use layers::{Ingest, LayerMeta};
+pub use layers::{Ingest, LayerMeta, Record};
 pub use lease::Lease;
 pub use refs::{Name, Ref};
 
