@@ -57,6 +57,8 @@ pub(super) struct Http {
     tokens: Mutex<HashMap<(String, String), String>>,
     /// Places that can't be reached.
     broken: Mutex<Vec<String>>,
+    /// Places that have answered.
+    whole: Mutex<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -75,6 +77,7 @@ impl Http {
             endpoints: Mutex::default(),
             tokens: Mutex::default(),
             broken: Mutex::default(),
+            whole: Mutex::default(),
         }
     }
 
@@ -98,8 +101,11 @@ impl Http {
             why: "no place that is configured for it may be asked for this".to_owned(),
             hint: ": see its hosts.toml",
         };
+        let count = chosen.len();
         for (number, endpoint) in chosen.into_iter().enumerate() {
-            let error = match self.at(endpoint, ask) {
+            // Where there is another way, one that has never worked is not waited for.
+            let patient = number + 1 == count || lock(&self.whole).contains(&endpoint.base);
+            let error = match self.at(endpoint, ask, patient) {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
@@ -125,7 +131,12 @@ impl Http {
         Ok(found)
     }
 
-    fn at(&self, endpoint: &Endpoint, ask: &Ask) -> Result<Response<Body>, RegistryError> {
+    fn at(
+        &self,
+        endpoint: &Endpoint,
+        ask: &Ask,
+        patient: bool,
+    ) -> Result<Response<Body>, RegistryError> {
         let mut scope = auth::scope(ask.repository, ask.purpose == Purpose::Push);
         if let Some(also) = ask.also {
             scope = format!("{scope} {}", auth::scope(also, false));
@@ -138,13 +149,20 @@ impl Http {
             let outcome = self.once(endpoint, ask, token.as_deref());
             let response = match outcome {
                 Ok(response) => response,
-                Err(error) if tries < self.settings.retries && worth_retrying(&error) => {
+                Err(error)
+                    if patient && tries < self.settings.retries && worth_retrying(&error) =>
+                {
                     std::thread::sleep(pause(tries, None));
                     tries += 1;
                     continue;
                 }
                 Err(error) => return Err(unreachable(&endpoint.base, &error)),
             };
+            let mut whole = lock(&self.whole);
+            if !whole.contains(&endpoint.base) {
+                whole.push(endpoint.base.clone());
+            }
+            drop(whole);
             let status = response.status();
             if status.is_success() || (status.is_redirection() && ask.purpose == Purpose::Push) {
                 return Ok(response);
