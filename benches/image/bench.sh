@@ -24,7 +24,7 @@ done
 results=$(realpath -m "${RESULTS:-benches/results/$(date -u +%F)-image}")
 tare=$(realpath -m "${TARE:-${CARGO_TARGET_DIR:-target}/release/tare}")
 cache=${XDG_CACHE_HOME:-/var/cache}/tare-bench
-.ci/need mmdebstrap zstd util-linux libc6-dev >&2
+.ci/need mmdebstrap zstd util-linux e2fsprogs libc6-dev >&2
 .ci/need --tool cc gcc --tool python3 python3 >&2
 mkdir -p "$cache" "$results"
 exec 9>"$cache/lock"

@@ -3,15 +3,6 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 : "${CACHE:?}" "${IMAGES:?}" "${DATA:?}" "${RESULTS:?}"
-if [ -n "${LOOP:-}" ]; then
-  # An old file system may take ten times as long to make a file as a new one, which hides the subjects behind the disk.
-  truncate -s "$LOOP" "$DATA/disk"
-  mkfs.ext4 -q -F "$DATA/disk"
-  mkdir "$DATA/new"
-  mount -o loop "$DATA/disk" "$DATA/new"
-  cp -a "$DATA/work" "$DATA/new/"
-  mount --bind "$DATA/new" "$DATA"
-fi
 for suite in bookworm sid; do
   root=$CACHE/$suite
   mount --bind "$root" "$root"
@@ -54,7 +45,7 @@ for _ in $(seq 100); do
 done
 python3 "$here/images.py" "$CACHE/bookworm" "$DATA/work" "127.0.0.1:$port" "$IMAGES/cases.json"
 export PORT=$port FILE_SYSTEM
-FILE_SYSTEM="$(findmnt -n -o FSTYPE -T "$DATA" | tail -n 1)${LOOP:+ of $LOOP on a loop device}"
+FILE_SYSTEM="ext4, new for each pull, in a file on $(findmnt -n -o FSTYPE -T "$DATA" | tail -n 1)"
 status=0
 python3 "$here/run.py" || status=$?
 # The rounds that ended are worth a report.

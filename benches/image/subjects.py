@@ -2,7 +2,6 @@
 
 Rivals run within the root SID, where /srv/bench is DATA; ours runs outside of it.
 """
-import glob
 import json
 import os
 import shutil
@@ -15,7 +14,8 @@ import probe
 PLAIN = "/usr/sbin:/usr/bin:/sbin:/bin"
 # Where bench.sh put pigz and igzip.
 FAST = "/opt/fast:" + PLAIN
-REMOVE_LIMIT = 60
+# Bytes of the file system that each pull goes to; the file behind it has holes.
+DISK = 16 << 30
 
 
 class Subject:
@@ -47,9 +47,27 @@ class Subject:
 
     def wipe(self):
         self.unmount()
+        for place in (self.sid + self.inside, self.outside):
+            if os.path.ismount(place):
+                subprocess.run(["umount", place], check=True)
         if os.path.exists(self.outside):
             shutil.rmtree(self.outside)
+        os.makedirs(self.outside)
+        self.renew()
         os.makedirs(self.outside + "/tmp")
+
+    def renew(self):
+        """A new file system: where files were removed in the last minutes ext4 makes new ones at a tenth of its speed."""
+        disk = self.outside + ".disk"
+        if os.path.exists(disk):
+            os.remove(disk)
+        with open(disk, "wb") as file:
+            file.truncate(DISK)
+        subprocess.run(["mkfs.ext4", "-q", "-F", "-E", "assume_storage_prezeroed=1", disk], check=True)
+        subprocess.run(["mount", "-o", "loop", disk, self.outside], check=True)
+        # The rivals' root was bound before this mount was there.
+        os.makedirs(self.sid + self.inside, exist_ok=True)
+        subprocess.run(["mount", "--bind", self.outside, self.sid + self.inside], check=True)
 
     def start(self):
         self.wipe()
@@ -146,23 +164,11 @@ class Daemon(Subject):
         super().stop()
 
     def clear(self, references):
-        try:
-            for reference in references:
-                self.chrooted(self.remove(reference), check=False)
-        except subprocess.TimeoutExpired:
-            self.reset()
-            return
-        end = time.monotonic() + REMOVE_LIMIT
-        while any(glob.glob(self.outside + "/" + pattern) for pattern in self.rest):
-            if time.monotonic() > end:
-                self.reset()
-                return
-            time.sleep(0.1)
+        self.reset()
 
 
 class Docker(Daemon):
     features = {}
-    rest = ("data/overlay2/[0-9a-f]*",)
 
     def serve(self):
         state = self.state()
@@ -195,9 +201,6 @@ class Docker(Daemon):
     def pull(self, reference):
         return self.docker("pull", "--quiet", reference)
 
-    def remove(self, reference):
-        return self.docker("image", "rm", "--force", reference)
-
 
 class DockerTuned(Docker):
     path = FAST
@@ -210,13 +213,10 @@ class DockerTuned(Docker):
 class DockerSnapshotter(Docker):
     features = {"containerd-snapshotter": True}
     note = "containerd's snapshotter: "
-    rest = ("data/containerd/daemon/io.containerd.snapshotter.v1.overlayfs/snapshots/*",
-            "data/containerd/daemon/io.containerd.content.v1.content/blobs/sha256/*")
 
 
 class Containerd(Daemon):
     about = "as Debian installs it: overlayfs snapshotter"
-    rest = ("root/io.containerd.snapshotter.v1.overlayfs/snapshots/*", "root/io.containerd.content.v1.content/blobs/sha256/*")
 
     def transfer(self):
         return {}
@@ -240,9 +240,6 @@ class Containerd(Daemon):
 
     def pull(self, reference):
         return self.ctr("images", "pull", "--plain-http", "--snapshotter", "overlayfs", reference)
-
-    def remove(self, reference):
-        return self.ctr("images", "rm", "--sync", reference)
 
 
 class ContainerdTuned(Containerd):
