@@ -13,21 +13,21 @@ ARGS ?=
 TARGET ?= spec
 SECONDS ?= 60
 
-.PHONY: wire-oracle help build demo test install uninstall bench bench-ab bench-shim bench-v2 conformance runtime-tools rootless cve shim-suite shim-test vm fmt tidy goldens trace dist deny many faults fuzz fuzz-mutants miri privilege
+.PHONY: image-test bench-image wire-oracle help build demo test install uninstall bench bench-ab bench-shim bench-v2 conformance runtime-tools rootless cve shim-suite shim-test vm fmt tidy goldens trace dist deny many faults fuzz fuzz-mutants miri privilege
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## the release binary, target/release/trun
-	@.ci/build.sh
+build: ## the release binaries: trun, the shim, tare, in target/release
+	@.ci/build.sh && .ci/build-tare.sh
 
-demo: ## build trun, make a bundle from Debian's busybox, run it
+demo: ## build all, run a bundle of Debian's busybox, and as root pull an image of it from a local registry and run that
 	@.ci/demo.sh
 
 test: ## the gate: format, lints, tidy, all tests, conformance, real callers
 	@.ci/gate.sh
 
-install: ## trun, the shim, man pages, completions below PREFIX (/usr/local), DESTDIR honoured
+install: ## trun, the shim, tare, man pages, completions below PREFIX (/usr/local), DESTDIR honoured
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' .ci/install.sh
 
 uninstall: ## what install put there
@@ -39,6 +39,12 @@ bench: ## every figure against runc, crun and bare calls; N=rounds ARGS="--only 
 bench-shim: ## our shim against Debian's Go shim, as its client sees them and through containerd; N=rounds
 	@N='$(N)' benches/shim.sh
 	@N='$(N)' benches/shim-containerd.sh
+
+bench-image: ## pulls against dockerd, containerd, podman, skopeo and umoci of Debian sid; N=rounds ARGS="--only CASE"
+	@N='$(N)' benches/image/bench.sh $(ARGS)
+
+image-test: ## images against a real registry: TLS, logins, kills, full disks, and other programs' archives and stores
+	@conformance/image/run.sh
 
 bench-v2: ## the bench on cgroup v2 in qemu, ratios only; N=rounds ARGS="--only SECTION"
 	@N='$(N)' benches/bench-v2.sh $(ARGS)

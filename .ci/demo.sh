@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds trun, makes an OCI bundle of Debian's static busybox, runs it, removes it all again.
+# Builds trun, makes an OCI bundle of Debian's static busybox, runs it, removes it all again. As root then the same as an image:
+# pushed to a registry on the loopback, and run from there by one command.
 #   .ci/demo.sh                as whoever calls: root, or a user without any rights
 #   .ci/demo.sh --program P    with a trun that is built already
 set -euo pipefail
@@ -54,3 +55,24 @@ begin=$(date +%s%N)
 "$trun" --root "$work/state" run --bundle "$work/bundle" "$id"
 echo
 echo "ran in $((($(date +%s%N) - begin) / 1000)) us"
+
+# With a trun that came from elsewhere there is no tare beside it.
+[ "$(id -u)" = 0 ] && [ "${1:-}" != --program ] || exit 0
+.ci/need --tool docker-registry docker-registry --tool python3 python3
+.ci/build-tare.sh
+tare=$(realpath "${CARGO_TARGET_DIR:-target}/release/tare")
+# shellcheck source=conformance/image/registry.sh
+. conformance/image/registry.sh
+start_registry "$work/registry"
+trap 'stop_registry; cleanup' EXIT
+name=127.0.0.1:$port/demo:1
+export TARE_ROOT=$work/images
+tar -C "$work/bundle/rootfs" -c . | "$tare" import --change 'CMD ["/demo"]' --message "the demo" - "$name" >/dev/null
+"$tare" push --quiet "$name" >/dev/null
+"$tare" rmi "$name" >/dev/null
+echo
+echo "tare run, from a registry:"
+begin=$(date +%s%N)
+"$tare" run --rm "$name"
+echo
+echo "pulled and ran in $((($(date +%s%N) - begin) / 1000)) us"

@@ -62,6 +62,7 @@ step fuzz cargo .ci/fuzz.sh
 step memory cargo .ci/memory.sh
 step wire-oracle cargo .ci/wire-oracle.sh
 step release check .ci/build.sh
+step release-tare check .ci/build-tare.sh
 step demo check .ci/demo.sh
 step privilege plain .ci/privilege.sh
 if [ "$(id -u)" = 0 ]; then
@@ -74,6 +75,7 @@ if [ "$(id -u)" = 0 ]; then
   step runtime-tools plain conformance/runtime-tools/run.sh trun
   step vm plain conformance/vm/run.sh --gate
   step shim plain .ci/shim.sh
+  step images plain conformance/image/run.sh
   step callers plain conformance/callers/all.sh "$target/release/trun"
 else
   printf '\nnot root: conformance and the real callers did not run\n'

@@ -57,16 +57,18 @@ pub fn docker_config() -> Option<PathBuf> {
     folder.map(|folder| folder.join("config.json"))
 }
 
-/// How registries are reached.
+/// How registries are reached; `TARE_CERTS` is a directory like `/etc/tare/certs.d` that is looked into first.
 pub fn registry_settings() -> Settings {
     let folders = [
         "/etc/tare/certs.d",
         "/etc/containerd/certs.d",
         "/etc/docker/certs.d",
     ];
+    let own = env::var_os("TARE_CERTS").filter(|value| !value.is_empty());
+    let hosts = own.map(PathBuf::from).into_iter();
     Settings {
         docker_config: docker_config(),
-        hosts: folders.iter().map(PathBuf::from).collect(),
+        hosts: hosts.chain(folders.iter().map(PathBuf::from)).collect(),
         proxy_from_environment: true,
         ..Settings::default()
     }

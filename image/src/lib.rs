@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod compress;
+pub mod diff;
 mod digest;
 mod inflate;
 mod layer;

@@ -67,7 +67,11 @@ impl Store {
             files::make_all(&path)
                 .map_err(|error| StoreError::io("make the store's directory", &path, error))?;
         }
-        rustix::fs::chmod(root, Mode::RWXU).map_err(io("set the mode of", root))?;
+        // One that is read-only can still be looked at.
+        let mode = rustix::fs::stat(root).map(|stat| stat.st_mode & 0o777);
+        if mode != Ok(0o700) {
+            rustix::fs::chmod(root, Mode::RWXU).map_err(io("set the mode of", root))?;
+        }
         let version = root.join("version");
         match std::fs::read_to_string(&version) {
             Ok(text) if text == VERSION => {}

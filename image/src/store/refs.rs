@@ -84,7 +84,7 @@ impl Store {
         let named = self
             .refs()?
             .iter()
-            .any(|(_, other)| other.manifest == image.manifest);
+            .any(|(_, other)| other.config == image.config);
         if named {
             return Ok(());
         }

@@ -101,6 +101,14 @@ enum Open {
     },
 }
 
+/// What overlay has marked by an attribute of this name; None: it is no mark of overlay's.
+pub(crate) fn overlay_mark(name: &[u8]) -> Option<&[u8]> {
+    let prefixes: [&[u8]; 2] = [b"trusted.overlay.", b"user.overlay."];
+    prefixes
+        .iter()
+        .find_map(|prefix| name.strip_prefix(*prefix))
+}
+
 /// Where an entry with content has its file, None: it has none.
 pub(crate) fn file_path(name: &[u8]) -> Result<Option<Vec<u8>>, UnpackError> {
     Ok(match path::name(name)? {
