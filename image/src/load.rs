@@ -285,9 +285,7 @@ impl Sink for Contents<'_> {
                 [b'{', b'"' | b' ' | b'\n' | b'\r' | b'\t' | b'}', ..] => {
                     Open::Document(path, Vec::new())
                 }
-                _ if path.ends_with(".json") || !path.contains('/') => {
-                    Open::Document(path, Vec::new())
-                }
+                _ if path.ends_with(".json") => Open::Document(path, Vec::new()),
                 _ => match LayerWriter::new(self.store, self.limits, true) {
                     Ok(layer) => Open::Layer(path, Box::new(layer)),
                     Err(error) => Open::Bad(path, error),

@@ -249,7 +249,10 @@ fn compose(
     process["args"] = json!(wanted.arguments);
     process["env"] = json!(environment);
     process["cwd"] = json!(wanted.directory);
-    process["user"] = json!({ "uid": user.uid, "gid": user.gid, "additionalGids": user.groups });
+    // Its own group is among them, or a file's rule against that group could be dodged (CVE-2022-36109).
+    let mut groups = user.groups.clone();
+    groups.insert(0, user.gid);
+    process["user"] = json!({ "uid": user.uid, "gid": user.gid, "additionalGids": groups });
     if user.uid != 0 {
         // What is bounded may be gained; nobody but root has it from the beginning.
         for set in ["effective", "permitted", "inheritable", "ambient"] {
@@ -385,7 +388,7 @@ mod tests {
         let spec = compose(&wanted, &user, &typed, "0123", "host", binds);
         assert_eq!(
             spec["process"]["user"],
-            json!({"uid": 5, "gid": 6, "additionalGids": [7]})
+            json!({"uid": 5, "gid": 6, "additionalGids": [6, 7]})
         );
         assert_eq!(spec["process"]["capabilities"]["effective"], json!([]));
         assert_eq!(

@@ -113,6 +113,10 @@ impl Http {
             if !answered {
                 lock(&self.broken).push(endpoint.base.clone());
             }
+            // The registry itself has spoken; a mirror that lacks something says nothing of others.
+            if answered && endpoint.mirror_of.is_none() {
+                return Err(error);
+            }
             // That the second way is closed too tells less than why the first one was.
             if number == 0 || answered {
                 last = error;

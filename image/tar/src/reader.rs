@@ -219,7 +219,8 @@ impl Reader {
     /// There are no more bytes. An archive may end without its two blocks of zeros, but not inside a member.
     pub fn finish(&self) -> Result<(), TarError> {
         let within = match &self.state {
-            State::Header if self.filled == 0 => match self.next {
+            // Some programs leave out the last padding, as umoci does.
+            State::Padding(_) | State::Header if self.filled == 0 => match self.next {
                 Next {
                     pax: None,
                     long_name: None,
@@ -228,13 +229,11 @@ impl Reader {
                 _ => "an extended header without the entry that it describes",
             },
             State::Zeros(_) if self.filled == 0 => return Ok(()),
-            // Some programs leave out the last padding.
             State::End => return Ok(()),
-            State::Header | State::Zeros(_) => "a header",
+            State::Header | State::Zeros(_) | State::Padding(_) => "a header",
             State::Extension(_) => "an extended header",
             State::MoreSegments(_) | State::Map(..) => "a sparse file's map",
             State::Content(_) => "a file's content",
-            State::Padding(_) => "the padding after a file's content",
         };
         Err(TarError::Truncated {
             at: self.at,

@@ -209,7 +209,8 @@ fn an_end_is_not_needed_but_no_member_is_cut() {
     assert_eq!(read(&[], 1).unwrap().members.len(), 0);
     refused(&whole[..BLOCK - 1], "in the middle of a header");
     refused(&whole[..BLOCK + 3], "in the middle of a file's content");
-    refused(&whole[..BLOCK + 9], "in the middle of the padding");
+    // As umoci writes them.
+    assert_eq!(read(&whole[..BLOCK + 9], 100).unwrap().members.len(), 1);
     let extended = extension(b'x', b"12 path=abc\n");
     refused(&extended, "without the entry");
     // Whatever follows the end is not looked at.
