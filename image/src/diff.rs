@@ -69,6 +69,9 @@ pub fn write_layer(upper: &Path, out: &mut dyn Write) -> Result<(), DiffError> {
     Ok(())
 }
 
+/// Names and values.
+type Attributes = Vec<(Vec<u8>, Vec<u8>)>;
+
 struct Walk<'a> {
     writer: Writer,
     out: &'a mut dyn Write,
@@ -220,7 +223,7 @@ impl Walk<'_> {
         parent: BorrowedFd,
         name: &[u8],
         path: &[u8],
-    ) -> Result<(Vec<(Vec<u8>, Vec<u8>)>, bool), DiffError> {
+    ) -> Result<(Attributes, bool), DiffError> {
         let place = [
             format!("/proc/self/fd/{}/", parent.as_raw_fd()).as_bytes(),
             name,

@@ -112,7 +112,7 @@ impl LayerWriter {
 }
 
 impl Inner {
-    fn take(&mut self, piece: &mut Vec<u8>) -> Result<(), UnpackError> {
+    fn take(&mut self, piece: &[u8]) -> Result<(), UnpackError> {
         self.size += piece.len() as u64;
         if self.size > self.limit {
             return Err(UnpackError::Limit {

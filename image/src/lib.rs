@@ -4,6 +4,7 @@
 mod compress;
 pub mod diff;
 mod digest;
+pub mod import;
 mod inflate;
 mod layer;
 pub mod load;

@@ -127,7 +127,7 @@ impl FromStr for Platform {
                     .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
         };
         let parts: Vec<&str> = text.split('/').collect();
-        if !parts.iter().all(|part| word(part)) {
+        if !parts.iter().all(word) {
             return Err(error());
         }
         match parts.as_slice() {

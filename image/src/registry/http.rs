@@ -1,17 +1,15 @@
 //! One request: to the first place that answers, with the token that it wants, again when that helps.
 
+use super::answer::{refused, words};
 use super::auth::{self, Challenge};
 use super::hosts::{self, Endpoint, Tls};
-use super::{Credentials, RegistryError, Settings, credentials};
+use super::{Credentials, RegistryError, Settings, credentials, tls};
 use serde::Deserialize;
 use std::collections::HashMap;
-use std::fs;
 use std::io::Read;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use ureq::http::{HeaderMap, Method, Request, Response, StatusCode};
-use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig};
 use ureq::{Agent, Body, SendBody};
 
 /// What a request is for: not every mirror does everything.
@@ -45,9 +43,6 @@ pub(super) enum Payload<'a> {
     /// Opened anew for each try; its length where it is known.
     Stream(&'a dyn Fn() -> std::io::Result<Box<dyn Read>>, Option<u64>),
 }
-
-/// The largest text of an error that is read.
-const ERROR_LIMIT: u64 = 64 << 10;
 
 pub(super) struct Http {
     settings: Settings,
@@ -355,39 +350,7 @@ impl Http {
         if let Some((_, agent)) = agents.iter().find(|(other, _)| other == tls) {
             return Ok(agent.clone());
         }
-        let mut builder = TlsConfig::builder()
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .disable_verification(tls.skip_verify);
-        if !tls.skip_verify {
-            let mut roots = Vec::new();
-            for file in &self.settings.roots {
-                if let Ok(found) = certificates(file) {
-                    roots = found;
-                    break;
-                }
-            }
-            for file in &tls.ca {
-                roots.extend(certificates(file)?);
-            }
-            builder = builder.root_certs(RootCerts::Specific(Arc::new(roots)));
-        }
-        if let Some((certificate, key)) = &tls.client {
-            builder = builder.client_cert(Some(client(certificate, key)?));
-        }
-        let mut config = Agent::config_builder()
-            .tls_config(builder.build())
-            .http_status_as_error(false)
-            .user_agent(&self.settings.user_agent)
-            .timeout_resolve(Some(Duration::from_secs(20)))
-            .timeout_connect(Some(Duration::from_secs(20)))
-            .timeout_recv_response(Some(Duration::from_secs(60)))
-            .timeout_per_read(Some(Duration::from_secs(60)))
-            .max_idle_connections_per_host(16)
-            .input_buffer_size(128 << 10);
-        if !self.settings.proxy_from_environment {
-            config = config.proxy(None);
-        }
-        let agent = config.build().new_agent();
+        let agent = tls::agent(&self.settings, tls)?;
         agents.push((tls.clone(), agent.clone()));
         Ok(agent)
     }
@@ -407,30 +370,6 @@ fn challenges(headers: &HeaderMap) -> Vec<Challenge> {
     values
         .filter_map(|value| auth::challenge(value.to_str().ok()?))
         .collect()
-}
-
-fn certificates(file: &Path) -> Result<Vec<Certificate<'static>>, ureq::Error> {
-    let pem = fs::read(file).map_err(|error| with_path(file, &error))?;
-    let items = ureq::tls::parse_pem(&pem);
-    Ok(items
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect())
-}
-
-fn client(certificate: &Path, key: &Path) -> Result<ClientCert, ureq::Error> {
-    let pem = fs::read(key).map_err(|error| with_path(key, &error))?;
-    let key = PrivateKey::from_pem(&pem)?;
-    Ok(ClientCert::new_with_certs(&certificates(certificate)?, key))
-}
-
-fn with_path(file: &Path, error: &std::io::Error) -> ureq::Error {
-    ureq::Error::Io(std::io::Error::new(
-        error.kind(),
-        format!("{}: {error}", file.display()),
-    ))
 }
 
 fn worth_retrying(error: &ureq::Error) -> bool {
@@ -476,77 +415,5 @@ pub(super) fn unreachable(url: &str, error: &ureq::Error) -> RegistryError {
         url: url.to_owned(),
         why,
         hint,
-    }
-}
-
-/// What an answer without success means.
-fn refused(ask: &Ask, mut response: Response<Body>) -> RegistryError {
-    let (host, what, why) = (
-        ask.registry.to_owned(),
-        ask.what.to_owned(),
-        words(&mut response),
-    );
-    match response.status().as_u16() {
-        401 => RegistryError::Unauthorized { host, what, why },
-        403 => RegistryError::Denied { host, what, why },
-        404 => RegistryError::NotFound { host, what, why },
-        429 => RegistryError::TooMany { host, why },
-        status => RegistryError::Status {
-            host,
-            what,
-            status,
-            why,
-        },
-    }
-}
-
-#[derive(Deserialize)]
-struct Errors {
-    #[serde(default)]
-    errors: Vec<OneError>,
-    #[serde(default)]
-    details: String,
-}
-
-#[derive(Deserialize)]
-struct OneError {
-    #[serde(default)]
-    code: String,
-    #[serde(default)]
-    message: String,
-}
-
-/// A registry's own words, cut, and without what would move a terminal's cursor.
-fn words(response: &mut Response<Body>) -> String {
-    let status = response.status();
-    let body = response
-        .body_mut()
-        .with_config()
-        .limit(ERROR_LIMIT)
-        .read_to_vec()
-        .unwrap_or_default();
-    let told = match serde_json::from_slice::<Errors>(&body) {
-        Ok(errors) if !errors.errors.is_empty() => {
-            let each = errors.errors.iter().map(|error| {
-                format!("{} {}", error.code, error.message)
-                    .trim()
-                    .to_owned()
-            });
-            each.collect::<Vec<_>>().join("; ")
-        }
-        Ok(errors) if !errors.details.is_empty() => errors.details,
-        _ => String::new(),
-    };
-    let told: String = told
-        .chars()
-        .filter(|letter| !letter.is_control())
-        .take(300)
-        .collect();
-    match told.is_empty() {
-        true => status
-            .canonical_reason()
-            .unwrap_or("no reason given")
-            .to_owned(),
-        false => told,
     }
 }

@@ -1,5 +1,6 @@
 //! Registries: what they have is fetched, what they should have is sent (OCI distribution-spec 1.1).
 
+mod answer;
 mod auth;
 mod body;
 mod credentials;
@@ -7,6 +8,7 @@ mod error;
 mod hosts;
 mod http;
 mod push;
+mod tls;
 
 pub use credentials::{Credentials, store as store_credentials};
 pub use error::RegistryError;

@@ -4,10 +4,12 @@
 
 mod error;
 mod path;
+mod remove;
 mod tree;
 
 pub use error::UnpackError;
-pub(crate) use tree::{FILES, REPLACED, remove_all};
+pub(crate) use remove::remove_all;
+pub(crate) use tree::{FILES, REPLACED};
 
 use path::{Name, Path};
 use rustix::fs::{self, AtFlags, FileType, Mode};

@@ -14,6 +14,8 @@
 mod entry;
 mod error;
 mod header;
+mod limits;
+mod member;
 mod pax;
 mod reader;
 mod sparse;
@@ -21,7 +23,8 @@ mod writer;
 
 pub use entry::{Entry, Kind, Segment, Time};
 pub use error::TarError;
-pub use reader::{Limits, Reader, Sink};
+pub use limits::Limits;
+pub use reader::{Reader, Sink};
 pub use writer::Writer;
 
 /// Headers and contents are padded to this many bytes (POSIX.1 pax, "ustar Interchange Format").

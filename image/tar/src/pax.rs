@@ -111,7 +111,9 @@ impl Extension {
 }
 
 /// Key, value, and what follows the record.
-fn record(data: &[u8]) -> Result<(&[u8], &[u8], &[u8]), &'static str> {
+type Record<'a> = (&'a [u8], &'a [u8], &'a [u8]);
+
+fn record(data: &[u8]) -> Result<Record<'_>, &'static str> {
     let blank = data.iter().take(20).position(|byte| *byte == b' ');
     let blank = blank.ok_or("a record without its length")?;
     let length = decimal(&data[..blank]).ok_or("a record whose length is no number")?;

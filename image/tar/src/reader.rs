@@ -1,6 +1,8 @@
 //! The reader: bytes are pushed in pieces of any size, members come out.
 
 use crate::header::{Format, Header, text};
+use crate::limits::Limits;
+use crate::member::{entry, sparse_error};
 use crate::pax::{self, Extension};
 use crate::sparse::{self, MapText};
 use crate::{BLOCK, Entry, Kind, Segment, TarError};
@@ -23,25 +25,6 @@ pub trait Sink {
     fn framing(&mut self, bytes: &[u8]) -> Result<(), Self::Error> {
         let _ = bytes;
         Ok(())
-    }
-}
-
-/// What a reader takes at most.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Bytes of one extended header or long name.
-    pub extension: u64,
-    /// Segments of one sparse file.
-    pub segments: usize,
-}
-
-impl Default for Limits {
-    /// 1 MiB, as Go's reader has it, and 256 Ki segments.
-    fn default() -> Self {
-        Self {
-            extension: 1 << 20,
-            segments: 1 << 18,
-        }
     }
 }
 
@@ -486,67 +469,6 @@ impl Reader {
                 Ok(())
             }
         }
-    }
-}
-
-/// The header's fields, and where extensions say something else, that; size, map and attributes are not in it yet.
-fn entry(
-    header: &Header,
-    pax: &Extension,
-    long_name: Option<Vec<u8>>,
-    long_link: Option<Vec<u8>>,
-    at: u64,
-) -> Result<Entry, TarError> {
-    let path = pax.sparse.name.clone().or_else(|| pax.path.clone());
-    let path = path.or(long_name).unwrap_or_else(|| plain_name(header));
-    if path.is_empty() {
-        return Err(TarError::NoName { at });
-    }
-    let kind = match header.flag() {
-        b'\0' if path.ends_with(b"/") => Kind::Directory,
-        // 7 is a contiguous file, which no file system of today knows.
-        b'0' | b'\0' | b'7' => Kind::File,
-        b'S' if header.format == Format::Gnu => Kind::File,
-        b'1' => Kind::Hardlink,
-        b'2' => Kind::Symlink,
-        b'3' => Kind::CharDevice,
-        b'4' => Kind::BlockDevice,
-        b'5' => Kind::Directory,
-        b'6' => Kind::Fifo,
-        flag => {
-            return Err(TarError::Type {
-                at,
-                flag: flag as char,
-                path: String::from_utf8_lossy(&path).into_owned(),
-            });
-        }
-    };
-    let mut entry = Entry::new(kind, &path, header.mode()?);
-    if matches!(entry.kind, Kind::Hardlink | Kind::Symlink) {
-        let link = pax.link.clone().or(long_link);
-        entry.link = link.unwrap_or_else(|| header.link().to_vec());
-    }
-    if matches!(entry.kind, Kind::CharDevice | Kind::BlockDevice) {
-        entry.device = header.device()?;
-    }
-    entry.uid = pax.uid.map_or_else(|| header.uid(), Ok)?;
-    entry.gid = pax.gid.map_or_else(|| header.gid(), Ok)?;
-    entry.mtime = pax.mtime.map_or_else(|| header.mtime(), Ok)?;
-    Ok(entry)
-}
-
-fn plain_name(header: &Header) -> Vec<u8> {
-    match header.prefix() {
-        b"" => header.name().to_vec(),
-        prefix => [prefix, b"/", header.name()].concat(),
-    }
-}
-
-fn sparse_error(entry: &Entry, at: u64, why: &'static str) -> TarError {
-    TarError::Sparse {
-        at,
-        path: String::from_utf8_lossy(&entry.path).into_owned(),
-        why,
     }
 }
 

@@ -1,5 +1,5 @@
 //! A registry in the test's own process, which misbehaves as it is told.
-#![allow(dead_code, reason = "each test program uses a part")]
+#![allow(dead_code, unused_imports, reason = "each test program uses a part")]
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -42,7 +42,10 @@ pub struct Metadata {
 
 /// Crate, and the crates of ours that it may import. Not in the list: may import none, and tidy says so.
 const ALLOWED: [(&str, &[&str]); 21] = [
-    ("trun", &["tare-runtime", "tare-supervisor", "tare-oci", "tare-sys"]),
+    (
+        "trun",
+        &["tare-runtime", "tare-supervisor", "tare-oci", "tare-sys"],
+    ),
     (
         "tare-runtime",
         &[
