@@ -46,7 +46,7 @@ macro_rules! corpora {
     };
 }
 
-corpora!(spec exec record resources seccomp program cgroup bus host argv ttrpc_frames shim_messages shim_options);
+corpora!(spec exec record resources seccomp program cgroup bus host argv ttrpc_frames shim_messages shim_options tar image_documents);
 
 #[test]
 fn an_input_that_breaks_a_promise_is_told() {

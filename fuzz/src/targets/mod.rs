@@ -5,6 +5,7 @@ mod bus;
 mod cgroup;
 mod exec;
 mod host;
+mod image_documents;
 mod planted;
 mod program;
 mod record;
@@ -13,6 +14,7 @@ mod seccomp;
 mod shim_messages;
 mod shim_options;
 pub mod spec;
+mod tar;
 mod ttrpc_frames;
 
 /// One way for hostile bytes into the project.
@@ -46,7 +48,7 @@ const fn json(name: &'static str, run: fn(&[u8])) -> Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 15] = [
     json("spec", spec::run),
     json("exec", exec::run),
     json("record", record::run),
@@ -63,6 +65,8 @@ pub const TARGETS: [Target; 13] = [
     text("ttrpc_frames", ttrpc_frames::run),
     text("shim_messages", shim_messages::run),
     text("shim_options", shim_options::run),
+    text("tar", tar::run),
+    text("image_documents", image_documents::run),
 ];
 
 /// A target with a bug in it, which shows that the engine and the corpus test find one.

@@ -105,6 +105,8 @@ const ALLOWED: [(&str, &[&str]); 21] = [
             "tare-oci",
             "tare-shim-wire",
             "tare-tar",
+            "tare-image",
+            "tare-supervisor",
         ],
     ),
     ("xtask", &[]),
