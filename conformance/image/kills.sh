@@ -24,6 +24,7 @@ for round in $(seq "${KILLS:-200}"); do
   if [ $((round % 10)) = 0 ]; then
     quietly "$tare" pull --quiet "$image" || { wrong="round $round: it can't be pulled"; break; }
     [ "$("$tare" save "$image" | sha256sum)" = "$whole" ] || { wrong="round $round: it is not whole after a pull"; break; }
+    [ -z "$(ls "$TARE_ROOT/images/ingest")" ] || { wrong="round $round: what was killed is still there"; break; }
   fi
 done
 [ -z "$wrong" ]; note $? "kills/pull" "$wrong"

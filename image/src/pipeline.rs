@@ -60,6 +60,11 @@ pub struct Settings<'a> {
 
 type Piece = Result<Vec<u8>, UnpackError>;
 
+/// Profiles and debuggers show it.
+fn named(name: &str) -> thread::Builder {
+    thread::Builder::new().name(name.to_owned())
+}
+
 /// Unpacks a layer into an empty directory and says whether it is what was expected; if not, the directory is the caller's to remove.
 ///
 /// `blob` also gets the bytes as they come, `record` all of the archive that is no content.
@@ -79,7 +84,7 @@ pub fn unpack<R: Write>(
         let (spent_raw_out, spent_raw_in) = sync_channel::<Vec<u8>>(AHEAD + 2);
         let (plain_out, plain_in) = sync_channel::<Piece>(AHEAD);
         let (spent_plain_out, spent_plain_in) = sync_channel::<Vec<u8>>(AHEAD + 2);
-        let reader = scope.spawn(|| {
+        let reader = named("read").spawn_scoped(scope, || {
             read(
                 source,
                 expected,
@@ -90,8 +95,15 @@ pub fn unpack<R: Write>(
                 spent_raw_in,
             )
         });
+        let reader = reader.map_err(UnpackError::Thread)?;
         let limits = settings.limits;
-        scope.spawn(move || inflate(&raw_in, &spent_raw_out, limits, &plain_out, &spent_plain_in));
+        let inflater = named("inflate").spawn_scoped(scope, move || {
+            inflate(&raw_in, &spent_raw_out, limits, &plain_out, &spent_plain_in);
+        });
+        if let Err(error) = inflater {
+            abandoned.store(true, Relaxed);
+            return Err(UnpackError::Thread(error));
+        }
 
         let mut hasher = Hasher::default();
         let mut size = 0;

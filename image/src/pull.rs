@@ -166,6 +166,8 @@ pub fn pull(
     options: &PullOptions,
     watch: &dyn Watch,
 ) -> Result<Pulled, PullError> {
+    // What a killed pull has left. If it can't go now it goes with the next one.
+    let _ = store.sweep();
     let mut lease = store.lease()?;
     let top = client.manifest(reference)?;
     let image = choose(client, reference, options, &top)?;

@@ -76,6 +76,20 @@ impl Store {
         Ok(collected)
     }
 
+    /// Takes away what killed processes were making; hardly a look where there is nothing.
+    pub fn sweep(&self) -> Result<(), StoreError> {
+        if list(&self.root.join("ingest"))?.is_empty() {
+            return Ok(());
+        }
+        let guard = self.exclusive()?;
+        let dead = self.abandoned()?;
+        drop(guard);
+        for path in dead {
+            files::remove(&path).map_err(|error| StoreError::io("remove", &path, error))?;
+        }
+        Ok(())
+    }
+
     /// What dead processes were making.
     fn abandoned(&self) -> Result<Vec<std::path::PathBuf>, StoreError> {
         let folder = self.root.join("ingest");

@@ -82,6 +82,9 @@ pub enum UnpackError {
     /// Writing what is kept beside the files failed.
     #[error("writing the layer's record")]
     Record(#[source] std::io::Error),
+    /// The process may have no more threads.
+    #[error("starting a thread")]
+    Thread(#[source] std::io::Error),
     /// Somebody asked for the end.
     #[error("interrupted")]
     Interrupted,

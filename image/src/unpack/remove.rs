@@ -17,6 +17,8 @@ pub(crate) fn remove_all(parent: BorrowedFd, name: &[u8], depth: usize) -> Resul
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = match fs::openat(parent, name, flags, Mode::empty()) {
+        // Somebody else takes it away too.
+        Err(Errno::NOENT) => return Ok(()),
         Err(Errno::ACCESS) => {
             fs::chmodat(parent, name, Mode::RWXU, AtFlags::empty())?;
             fs::openat(parent, name, flags, Mode::empty())?
@@ -40,5 +42,8 @@ pub(crate) fn remove_all(parent: BorrowedFd, name: &[u8], depth: usize) -> Resul
             other => other?,
         }
     }
-    fs::unlinkat(parent, name, AtFlags::REMOVEDIR)
+    match fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
+        Err(Errno::NOENT) => Ok(()),
+        other => other,
+    }
 }
