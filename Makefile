@@ -43,8 +43,8 @@ bench-shim: ## our shim against Debian's Go shim, as its client sees them and th
 bench-image: ## pulls against dockerd, containerd, podman, skopeo and umoci of Debian sid; N=rounds ARGS="--only CASE"
 	@N='$(N)' benches/image/bench.sh $(ARGS)
 
-image-test: ## images against a real registry: TLS, logins, kills, full disks, and other programs' archives and stores
-	@conformance/image/run.sh
+image-test: ## images against a real registry: logins, kills, full disks; and with the engines of Debian bookworm and sid
+	@conformance/image/run.sh && conformance/image/others.sh
 
 bench-v2: ## the bench on cgroup v2 in qemu, ratios only; N=rounds ARGS="--only SECTION"
 	@N='$(N)' benches/bench-v2.sh $(ARGS)

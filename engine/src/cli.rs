@@ -57,6 +57,11 @@ pub enum Command {
         /// bash, elvish, fish, powershell, zsh
         shell: clap_complete::Shell,
     },
+    /// Write the manual pages into a directory
+    Man {
+        /// The directory
+        directory: PathBuf,
+    },
 }
 
 #[derive(Subcommand, Debug)]

@@ -9,23 +9,47 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tare_image::pull::{LayerProgress, State, Watch};
 
-/// Shows a pull until it is dropped.
+/// Which way layers go.
+#[derive(Debug, Clone, Copy)]
+pub enum Way {
+    Pull,
+    Push,
+}
+
+impl Way {
+    /// What a layer is doing, as docker says it.
+    fn word(self, state: State) -> &'static str {
+        match (self, state) {
+            (_, State::Waiting) => "Waiting",
+            (Self::Pull, State::Pulling) => "Pulling",
+            (Self::Push, State::Pulling) => "Pushing",
+            (Self::Pull, State::Done) => "Pull complete",
+            (Self::Push, State::Done) => "Pushed",
+            (Self::Pull, State::Exists) => "Already exists",
+            (Self::Push, State::Exists) => "Layer already exists",
+        }
+    }
+}
+
+/// Shows a pull or push until it is dropped.
 pub struct Progress {
     quiet: bool,
+    way: Way,
     stop: AtomicBool,
     painter: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
 }
 
 /// Between two pictures.
 const BEAT: Duration = Duration::from_millis(100);
-/// Layers that have a line of their own; a terminal has no more lines.
+/// Letters of a bar.
 const BAR: usize = 40;
 
 impl Progress {
     /// Nothing is shown yet.
-    pub fn new(quiet: bool) -> Self {
+    pub fn new(quiet: bool, way: Way) -> Self {
         Self {
             quiet,
+            way,
             stop: AtomicBool::new(false),
             painter: Mutex::new(None),
         }
@@ -37,11 +61,11 @@ impl Watch for Progress {
         if self.quiet {
             return;
         }
-        let layers = Arc::clone(layers);
+        let (layers, way) = (Arc::clone(layers), self.way);
         let (end, ended) = channel();
         let terminal = rustix::termios::isatty(std::io::stderr());
         let thread = std::thread::spawn(move || {
-            let mut painter = Painter::new(&layers, terminal);
+            let mut painter = Painter::new(&layers, terminal, way);
             loop {
                 let last = !matches!(ended.recv_timeout(BEAT), Err(RecvTimeoutError::Timeout));
                 painter.paint();
@@ -76,6 +100,7 @@ impl Drop for Progress {
 struct Painter<'a> {
     layers: &'a [LayerProgress],
     terminal: bool,
+    way: Way,
     /// What was said of each layer.
     said: Vec<Option<State>>,
     /// Lines that are on the terminal.
@@ -83,10 +108,11 @@ struct Painter<'a> {
 }
 
 impl<'a> Painter<'a> {
-    fn new(layers: &'a [LayerProgress], terminal: bool) -> Self {
+    fn new(layers: &'a [LayerProgress], terminal: bool, way: Way) -> Self {
         Self {
             layers,
             terminal,
+            way,
             said: vec![None; layers.len()],
             painted: 0,
         }
@@ -110,12 +136,10 @@ impl<'a> Painter<'a> {
                 continue;
             }
             *said = Some(state);
-            let word = match state {
-                State::Waiting => continue,
-                State::Pulling => "Pulling",
-                State::Done => "Pull complete",
-                State::Exists => "Already exists",
-            };
+            if state == State::Waiting {
+                continue;
+            }
+            let word = self.way.word(state);
             text += &format!("{}: {word}\n", layer.digest.short());
         }
         text
@@ -141,24 +165,25 @@ impl<'a> Painter<'a> {
             text += &format!("\x1b[{}A", self.painted);
         }
         for layer in &lines {
-            text += &format!("\x1b[2K{}: {}\n", layer.digest.short(), line(layer));
+            text += &format!(
+                "\x1b[2K{}: {}\n",
+                layer.digest.short(),
+                line(layer, self.way)
+            );
         }
         self.painted = lines.len();
         text
     }
 }
 
-fn line(layer: &LayerProgress) -> String {
-    let (received, size_in_all) = (layer.received(), layer.size.max(1));
-    match layer.state() {
-        State::Waiting => "Waiting".to_owned(),
-        State::Done => "Pull complete".to_owned(),
-        State::Exists => "Already exists".to_owned(),
-        State::Pulling => {
-            let filled = usize::try_from(received.min(size_in_all) * BAR as u64 / size_in_all)
-                .unwrap_or(BAR);
-            let bar = format!("{}>{}", "=".repeat(filled), " ".repeat(BAR - filled));
-            format!("Pulling [{bar}] {}/{}", size(received), size(layer.size))
-        }
+fn line(layer: &LayerProgress, way: Way) -> String {
+    let (received, all) = (layer.received(), layer.size.max(1));
+    let word = way.word(layer.state());
+    // What is sent is not counted, and has no bar.
+    if layer.state() != State::Pulling || received == 0 {
+        return word.to_owned();
     }
+    let filled = usize::try_from(received.min(all) * BAR as u64 / all).unwrap_or(BAR);
+    let bar = format!("{}>{}", "=".repeat(filled), " ".repeat(BAR - filled));
+    format!("{word} [{bar}] {}/{}", size(received), size(layer.size))
 }

@@ -59,6 +59,12 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "tare", &mut text);
             done(print(&String::from_utf8_lossy(&text)))
         }
+        Command::Man { directory } => {
+            let written = clap_mangen::generate_to(Cli::command(), &directory);
+            done(written.map_err(|error| {
+                Failure::new(format!("{}: {error}", directory.display()))
+            }))
+        }
     }
 }
 

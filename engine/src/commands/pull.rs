@@ -4,7 +4,7 @@ use super::print;
 use crate::cli::Pull;
 use crate::failure::Failure;
 use crate::place::{Place, registry_settings};
-use crate::progress::Progress;
+use crate::progress::{Progress, Way};
 use tare_image::Reference;
 use tare_image::policy::Policy;
 use tare_image::pull::{PullOptions, Pulled, pull};
@@ -46,7 +46,7 @@ pub fn fetch(
     quiet: bool,
 ) -> Result<Pulled, Failure> {
     let client = Client::new(registry_settings());
-    let progress = Progress::new(quiet);
+    let progress = Progress::new(quiet, Way::Pull);
     Ok(pull(store, &client, reference, options, &progress)?)
 }
 

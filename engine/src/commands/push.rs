@@ -5,7 +5,7 @@ use super::print;
 use crate::cli::Push;
 use crate::failure::Failure;
 use crate::place::{Place, registry_settings};
-use crate::progress::Progress;
+use crate::progress::{Progress, Way};
 use tare_image::Reference;
 use tare_image::push::push;
 use tare_image::registry::Client;
@@ -28,7 +28,7 @@ pub fn run(place: &Place, words: &Push) -> Result<(), Failure> {
         )));
     };
     let client = Client::new(registry_settings());
-    let progress = Progress::new(words.quiet);
+    let progress = Progress::new(words.quiet, Way::Push);
     let pushed = push(&store, &client, &image, &reference, &progress)?;
     drop(progress);
     if !words.quiet {
