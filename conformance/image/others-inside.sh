@@ -35,17 +35,18 @@ printf 'version = 2\nroot = "%s/containerd"\nstate = "/run/cd"\n[grpc]\naddress 
 containerd --config /run/cd.toml >/run/cd.log 2>&1 &
 ctr() { command ctr --address /run/cd.sock "$@"; }
 wait_for ctr version
-ctr images import "$shared/ours.tar" >/run/said 2>&1
-found=$(ctr images ls | awk -v name="$AT/ours:1" '$1 == name { print $3 }')
-# The archive's layers are not compressed, so its manifest is another; the config is the same.
-note ctr-import "$(ctr content get "${found:-none}" 2>>/run/said | grep -o "$ID" | head -n 1)" "$ID"
-ctr images rm "$AT/ours:1" >/dev/null 2>&1
+# First the pull: of layers that it has unpacked already containerd does not fetch the blobs, and can't export them.
 ctr images pull --plain-http "$AT/ours:1" >/run/said 2>&1
 note ctr-pull "$(ctr images ls | awk -v name="$AT/ours:1" '$1 == name { print $3 }')" "$DIGEST"
 ctr images export "$shared/from-ctr.tar" "$AT/ours:1"
 ctr images tag "$AT/ours:1" "$AT/ctr:1" >/dev/null
 ctr images push --plain-http "$AT/ctr:1" >/dev/null 2>&1
 echo "ctr:1 $DIGEST" >>"$shared/pushed"
+ctr images rm "$AT/ours:1" "$AT/ctr:1" >/dev/null 2>&1
+ctr images import "$shared/ours.tar" >/run/said 2>&1
+found=$(ctr images ls | awk -v name="$AT/ours:1" '$1 == name { print $3 }')
+# The archive's layers are not compressed, so its manifest is another; the config is the same.
+note ctr-import "$(ctr content get "${found:-none}" 2>>/run/said | grep -o "$ID" | head -n 1)" "$ID"
 
 note skopeo "$(skopeo inspect --tls-verify=false --format '{{.Digest}}' "docker://$AT/ours:1")" "$DIGEST"
 skopeo copy -q "docker-archive:$shared/ours.tar" "oci:$data/oci:1" >/run/said 2>&1

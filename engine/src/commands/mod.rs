@@ -61,9 +61,7 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         }
         Command::Man { directory } => {
             let written = clap_mangen::generate_to(Cli::command(), &directory);
-            done(written.map_err(|error| {
-                Failure::new(format!("{}: {error}", directory.display()))
-            }))
+            done(written.map_err(|error| Failure::new(format!("{}: {error}", directory.display()))))
         }
     }
 }

@@ -15,8 +15,14 @@ pub fn run(bytes: &[u8]) {
                 let full = reference.to_string();
                 assert_eq!(full.parse(), Ok(reference.clone()), "{full}");
                 assert_eq!(reference.familiar().parse(), Ok(reference.clone()));
-                // They become paths of the store and of URLs.
-                assert!(!full.contains("..") && !full.contains("//") && !full.contains('\0'));
+                // They become paths of the store and of URLs; a tag only behind a colon or a slash, and never as `..`.
+                let place = format!("{}/{}", reference.registry(), reference.repository());
+                assert!(!place.contains("..") && !place.contains("//") && !full.contains('\0'));
+                assert!(
+                    reference
+                        .tag()
+                        .is_none_or(|tag| !tag.starts_with('.') && !tag.contains('/'))
+                );
                 assert!(reference.repository().len() <= 255);
             }
         }
