@@ -83,11 +83,17 @@ impl Reference {
         if self.registry != DEFAULT_REGISTRY {
             return format!("{}/{}", self.registry, self.repository);
         }
-        match self.repository.strip_prefix("library/") {
+        let short = match self.repository.strip_prefix("library/") {
             // `docker.io/library/a/b` is not `a/b`.
-            Some(rest) if !rest.contains('/') => rest.to_owned(),
-            _ => self.repository.clone(),
+            Some(rest) if !rest.contains('/') => rest,
+            _ => &self.repository,
+        };
+        // What would be read as another registry's, or as an id, keeps its own.
+        let first = short.split_once('/').map(|(first, _)| first);
+        if first.is_some_and(is_registry) || Digest::from_hex(short).is_ok() {
+            return format!("{}/{}", self.registry, self.repository);
         }
+        short.to_owned()
     }
 
     /// The whole as docker shows it.
@@ -277,6 +283,11 @@ mod tests {
             "docker.io/library/a/b",
             "docker.io/library/a/b:latest",
             "library/a/b:latest",
+        );
+        check(
+            "docker.io/ghcr.io/a",
+            "docker.io/ghcr.io/a:latest",
+            "docker.io/ghcr.io/a:latest",
         );
         check("localhost/a", "localhost/a:latest", "localhost/a:latest");
         check(
