@@ -61,7 +61,8 @@ impl std::error::Error for SystemError {}
 impl<E: From<Error> + From<SystemError>> Foreground<'_, E> {
     /// Attends until the process ends; gives how.
     pub fn attend(mut self) -> Result<ExitStatus, E> {
-        let raw = self.console.as_ref().map(|_| RawTerminal::enter());
+        // Without input the terminal keeps its keys: Ctrl-C is a signal to us, which we hand on.
+        let raw = (self.console.is_some() && self.input).then(RawTerminal::enter);
         if let Some(master) = &self.console {
             hand_on_size(master.as_fd());
             rustix::io::ioctl_fionbio(master, true).map_err(|errno| SystemError {
