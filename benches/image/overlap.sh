@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Draws which threads of a pull are on a processor when, from the kernel's own trace; as root:
-#   benches/image/overlap.sh REFERENCE PICTURE.svg, of a registry that runs
+#   TMPDIR=DIRECTORY benches/image/overlap.sh REFERENCE PICTURE.svg, of a registry that runs; DIRECTORY on a new file system (README.md)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 .ci/need --tool perf linux-perf --tool python3 python3
 tare=${CARGO_TARGET_DIR:-target}/release/tare
-work=$(mktemp -d /var/tmp/tare-overlap.XXXXXX)
+work=$(mktemp -d "${TMPDIR:-/var/tmp}/tare-overlap.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 TARE_ROOT=$work/root perf record -q -e cpu-clock -F 4000 -o "$work/data" -- "$tare" pull --quiet "$1" >/dev/null
 perf script -i "$work/data" -F comm,tid,time 2>/dev/null >"$work/samples"
