@@ -12,6 +12,7 @@ host=$(rustc -vV | sed -n 's/^host: //p')
 target=${CARGO_TARGET_DIR:-target}
 flags='-C target-feature=+crt-static -C symbol-mangling-version=v0'
 triple=${host/-gnu/-musl}
+# Where rustup is absent or can't reach its server the other target serves, which is said below.
 [ -d "$(rustc --print target-libdir --target "$triple")" ] || timeout 120 rustup --quiet target add "$triple" >&2 || true
 if [ -d "$(rustc --print target-libdir --target "$triple")" ]; then
   # For this target rustc takes the system's linker unless told where its own is.

@@ -103,5 +103,7 @@ for part in "${parts[@]}"; do
 done
 left=$(find /run/tare/containers /run/tare/runtime -mindepth 1 2>/dev/null | head -n 3)
 [ -z "$left" ]; note $? leaves-nothing "$left"
+left=$(find /sys/fs/cgroup -maxdepth 2 -type d -regextype posix-extended -regex '.*/tare-[0-9a-f]{64}' | head -n 3; grep -F "$work" /proc/self/mountinfo | head -n 3)
+[ -z "$left" ]; note $? leaves-no-cgroup-and-no-mount "$left"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -5,11 +5,10 @@ use super::images::must_find;
 use super::print;
 use crate::cli::{Import, Load, Save};
 use crate::failure::Failure;
-use crate::format;
 use crate::place::Place;
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Write};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 use tare_image::import::{ImportedAs, import as import_archive};
 use tare_image::load::load as load_archive;
 use tare_image::save::{Saved, save as save_archive};
@@ -99,11 +98,8 @@ pub fn import(place: &Place, words: &Import) -> Result<(), Failure> {
     let store = place.store()?;
     let name: Option<Reference> = words.name.as_deref().map(str::parse).transpose()?;
     let config = change::apply(&words.change).map_err(Failure::new)?;
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |now| now.as_secs());
     let made = ImportedAs {
-        created: Some(format::rfc3339(now)),
+        created: Some(tare_runtime::rfc3339(SystemTime::now())),
         platform: platform(words.platform.as_deref())?,
         config,
         comment: match words.message.as_str() {
