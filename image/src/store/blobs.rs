@@ -19,6 +19,8 @@ impl Store {
             return Ok(digest);
         }
         let path = self.blob_path(digest);
+        // What has no name yet looks like garbage.
+        let _guard = self.shared()?;
         files::replace(&path, content).map_err(|error| StoreError::io("write", &path, error))?;
         Ok(digest)
     }
