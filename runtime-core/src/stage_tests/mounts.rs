@@ -367,7 +367,7 @@ fn an_idmapped_bind_shows_other_owners() {
             *idmap = Some((Slot(0), false));
         }
         lane.handed
-            .push(crate::idmap::user_namespace(&shift, &shift).unwrap());
+            .push(crate::idmap::of_root(&shift, &shift).unwrap());
         lane.root(&scratch)
             .op(tmpfs("/t", 0, &["mode=777"]))
             .op(mapped);

@@ -5,7 +5,7 @@ use crate::plan::ir::{Barrier, ChildOp, Namespaces, Slot};
 use crate::wait::ExitStatus;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -274,6 +274,16 @@ impl Drop for Holder {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// The program's memfd is as old as this process's first container; its number must not be one that the child's slots get.
+#[test]
+fn more_slots_than_fds_of_the_caller() {
+    let mut lane = Lane::bare();
+    let image = crate::image::stage_init().unwrap().as_raw_fd();
+    let slots = usize::try_from(image).unwrap() + 10;
+    lane.handed = (0..slots).map(|_| path_fd("/".as_ref())).collect();
+    assert_eq!(lane.shell("echo ran").said(), "ran");
 }
 
 #[test]

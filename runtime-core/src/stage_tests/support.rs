@@ -241,7 +241,7 @@ impl Lane {
             title: "test".to_owned(),
             host: Vec::new(),
             child: std::mem::take(&mut self.steps),
-            slots: (0..32)
+            slots: (0..self.handed.len().max(32))
                 .map(|n| SlotInfo {
                     name: format!("s{n}"),
                 })

@@ -123,17 +123,16 @@ extern "C" fn child_main(shared: *mut Shared<'_>) -> ! {
 }
 
 fn prepare_and_execute(launch: &Launch<'_>) -> Errno {
-    match prepare(launch) {
-        Ok(()) => {}
+    let image = match prepare(launch) {
+        Ok(image) => image.number(),
         Err(errno) => return errno,
-    }
+    };
     let argv = [
         c"tare-init".as_ptr(),
         launch.argument.as_ptr(),
         core::ptr::null(),
     ];
     let envp = [core::ptr::null::<u8>()];
-    let image = launch.image.number();
     match call!(
         __NR_execveat,
         image,
@@ -147,9 +146,15 @@ fn prepare_and_execute(launch: &Launch<'_>) -> Errno {
     }
 }
 
-/// Runs in the child: fds to their numbers (through high numbers first, since sources and targets may overlap).
-fn prepare(launch: &Launch<'_>) -> Result<()> {
+/// Runs in the child: fds to their numbers (through high numbers first, since sources and targets may overlap). The image's then.
+fn prepare(launch: &Launch<'_>) -> Result<Fd> {
     let above = launch.first_fd + launch.fds.len() as i32;
+    // It is as old as the caller's first container, and its number may be as low.
+    let image = if launch.image.number() < above {
+        fd::dup_from(launch.image, above)?
+    } else {
+        launch.image
+    };
     let mut held = [Fd::new(-1); MAX_FDS];
     for (place, source) in held.iter_mut().zip(launch.fds.iter()) {
         *place = fd::dup_from(*source, above)?;
@@ -178,7 +183,7 @@ fn prepare(launch: &Launch<'_>) -> Result<()> {
             }
         }
     }
-    Ok(())
+    Ok(image)
 }
 
 /// Most fds that a launch can hand over.
