@@ -16,15 +16,28 @@ pub struct Cli {
     /// Directory of images and containers (TARE_ROOT; /var/lib/tare for root)
     #[arg(long, global = true, value_name = "DIR")]
     pub root: Option<PathBuf>,
+    /// Directory of what lives as long as the machine runs
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub run_root: Option<PathBuf>,
     #[command(subcommand)]
     pub command: Command,
 }
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Run a program from an image, and remove its container when it ends
+    /// Run a program from an image
     #[command(disable_help_flag = true)]
-    Run(Run),
+    Run(Box<Run>),
+    /// List containers
+    Ps(Ps),
+    /// Remove one or more containers
+    Rm(Rm),
+    /// Make an image of what a container has changed
+    Commit(Commit),
+    /// Write a container's files as an archive
+    Export(Export),
+    /// List what a container has changed
+    Diff(Container),
     /// Download an image from a registry
     Pull(Pull),
     /// Send an image to a registry
@@ -61,6 +74,12 @@ pub enum Command {
     Man {
         /// The directory
         directory: PathBuf,
+    },
+    /// Keep a container paused until standard input ends
+    #[command(hide = true)]
+    KeepPaused {
+        /// Its id
+        id: String,
     },
 }
 
@@ -102,9 +121,15 @@ pub struct Run {
     /// Give the program a terminal
     #[arg(short, long)]
     pub tty: bool,
-    /// Remove the container when it ends, which is always done so far
+    /// Remove the container when it ends
     #[arg(long)]
     pub rm: bool,
+    /// A name for the container
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Write the container's id to a file, which must not be there
+    #[arg(long, value_name = "FILE")]
+    pub cidfile: Option<PathBuf>,
     /// NAME=VALUE, or NAME with the value that it has here
     #[arg(short, long, value_name = "VARIABLE")]
     pub env: Vec<String>,
@@ -126,6 +151,12 @@ pub struct Run {
     /// The container's host name
     #[arg(short = 'h', long)]
     pub hostname: Option<String>,
+    /// CONTAINER:HOST:COUNT, user ids of the container's own; again for more of them
+    #[arg(long, value_name = "MAP")]
+    pub uidmap: Vec<String>,
+    /// The same of groups; without it they are as the users
+    #[arg(long, value_name = "MAP")]
+    pub gidmap: Vec<String>,
     /// Let nothing be written to the root
     #[arg(long)]
     pub read_only: bool,
@@ -142,6 +173,67 @@ pub struct Run {
     pub command: Vec<String>,
     #[arg(long, action = clap::ArgAction::Help, help = "Print help")]
     pub help: Option<bool>,
+}
+
+#[derive(Args, Debug)]
+pub struct Ps {
+    /// Those that have ended too
+    #[arg(short, long)]
+    pub all: bool,
+    /// Only ids
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Ids and commands in full
+    #[arg(long)]
+    pub no_trunc: bool,
+    /// `json`: a line of JSON for each container
+    #[arg(long)]
+    pub format: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct Rm {
+    /// Names or ids
+    #[arg(required = true)]
+    pub containers: Vec<String>,
+    /// Also those that run, which are killed
+    #[arg(short, long)]
+    pub force: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Container {
+    /// Name or id
+    pub container: String,
+}
+
+#[derive(Args, Debug)]
+pub struct Commit {
+    /// Name or id
+    pub container: String,
+    /// NAME[:TAG]
+    pub name: Option<String>,
+    /// An instruction of a Dockerfile: CMD, ENTRYPOINT, ENV, LABEL, USER, WORKDIR, STOPSIGNAL
+    #[arg(short, long, value_name = "INSTRUCTION")]
+    pub change: Vec<String>,
+    /// What the history says of it
+    #[arg(short, long, default_value = "")]
+    pub message: String,
+    /// Whose image it is
+    #[arg(short, long, default_value = "")]
+    pub author: String,
+    /// Whether a running container is paused meanwhile
+    #[arg(short, long, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub pause: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Export {
+    /// Name or id
+    pub container: String,
+    /// The file, instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

@@ -5,8 +5,10 @@
 
 mod cli;
 mod commands;
+mod containers;
 mod failure;
 mod format;
+mod namespace;
 mod place;
 mod progress;
 mod run;

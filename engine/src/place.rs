@@ -17,7 +17,7 @@ pub struct Place {
 
 impl Place {
     /// `--root`, else `TARE_ROOT`, else the system's directory for root and the user's own for others.
-    pub fn find(root: Option<&Path>) -> Result<Self, Failure> {
+    pub fn find(root: Option<&Path>, run: Option<&Path>) -> Result<Self, Failure> {
         let variable = |name: &str| {
             env::var_os(name)
                 .filter(|value| !value.is_empty())
@@ -33,10 +33,11 @@ impl Place {
                 .map(|data| data.join("tare"))
                 .ok_or_else(|| Failure::new("neither --root nor TARE_ROOT, XDG_DATA_HOME or HOME says where to keep images"))?,
         };
-        let run = match variable("XDG_RUNTIME_DIR") {
-            _ if system => PathBuf::from("/run/tare"),
-            Some(run) => run.join("tare"),
-            None => root.join("run"),
+        let run = match (run, variable("XDG_RUNTIME_DIR")) {
+            (Some(run), _) => run.to_owned(),
+            (None, _) if system => PathBuf::from("/run/tare"),
+            (None, Some(run)) => run.join("tare"),
+            (None, None) => root.join("run"),
         };
         Ok(Self { root, run })
     }

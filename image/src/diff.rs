@@ -38,6 +38,16 @@ pub enum DiffError {
         /// The attribute.
         mark: String,
     },
+    /// An owner that is none of the container's.
+    #[error("{path:?} belongs to {uid}:{gid} of the host, which the container has no number for")]
+    Owner {
+        /// The file.
+        path: String,
+        /// Its user.
+        uid: u32,
+        /// Its group.
+        gid: u32,
+    },
     /// A file has become shorter while it was read.
     #[error("{path:?} was changed while it was read")]
     Changed {
@@ -49,19 +59,59 @@ pub enum DiffError {
     Write(#[from] io::Error),
 }
 
+/// Whose numbers owners are in a directory.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Owners {
+    /// The layer's.
+    #[default]
+    AsTheyAre,
+    /// Those of the host that a container's own stand for.
+    Mapped {
+        /// Of users.
+        uids: Vec<Extent>,
+        /// Of groups.
+        gids: Vec<Extent>,
+    },
+}
+
+/// A range of numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// The first, in the layer.
+    pub inside: u32,
+    /// The first, of the host.
+    pub outside: u32,
+    /// How many.
+    pub size: u32,
+}
+
+impl Owners {
+    /// The layer's numbers of the host's; None: it has none.
+    fn inside(&self, uid: u32, gid: u32) -> Option<(u32, u32)> {
+        let find = |map: &[Extent], id: u32| {
+            map.iter().find_map(|extent| {
+                let offset = id.checked_sub(extent.outside)?;
+                (offset < extent.size).then_some(extent.inside + offset)
+            })
+        };
+        match self {
+            Self::AsTheyAre => Some((uid, gid)),
+            Self::Mapped { uids, gids } => Some((find(uids, uid)?, find(gids, gid)?)),
+        }
+    }
+}
+
 /// Writes the layer of a directory; sockets are left out, as an archive has no such thing.
-pub fn write_layer(upper: &Path, out: &mut dyn Write) -> Result<(), DiffError> {
+pub fn write_layer(upper: &Path, owners: &Owners, out: &mut dyn Write) -> Result<(), DiffError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let root = fs::open(upper, flags, Mode::empty())
-        .map_err(|errno| io_error("open", upper.as_os_str().as_encoded_bytes(), errno))?;
+        .map_err(|errno| DiffError::io("open", upper.as_os_str().as_encoded_bytes(), errno))?;
     let mut walk = Walk {
         writer: Writer::new(),
         out,
         links: HashMap::new(),
-        opaque: match Privileges::own() {
-            Privileges::Root => b"trusted.overlay.opaque",
-            Privileges::Rootless => b"user.overlay.opaque",
-        },
+        owners,
+        opaque: Privileges::own().opaque().as_bytes(),
     };
     walk.directory(&root, b"")?;
     walk.writer.finish();
@@ -77,6 +127,7 @@ struct Walk<'a> {
     out: &'a mut dyn Write,
     /// The first name of each file that has several.
     links: HashMap<(u64, u64), Vec<u8>>,
+    owners: &'a Owners,
     opaque: &'static [u8],
 }
 
@@ -91,9 +142,10 @@ impl Walk<'_> {
     /// What is in a directory; its own entry is written by whoever calls.
     fn directory(&mut self, directory: &OwnedFd, path: &[u8]) -> Result<(), DiffError> {
         let mut names = Vec::new();
-        let entries = Dir::read_from(directory).map_err(|errno| io_error("list", path, errno))?;
+        let entries =
+            Dir::read_from(directory).map_err(|errno| DiffError::io("list", path, errno))?;
         for entry in entries {
-            let entry = entry.map_err(|errno| io_error("list", path, errno))?;
+            let entry = entry.map_err(|errno| DiffError::io("list", path, errno))?;
             let name = entry.file_name().to_bytes();
             if !matches!(name, b"." | b"..") {
                 names.push(name.to_vec());
@@ -112,7 +164,7 @@ impl Walk<'_> {
     }
 
     fn one(&mut self, parent: BorrowedFd, name: &[u8], path: &[u8]) -> Result<(), DiffError> {
-        let io = |what| move |errno| io_error(what, path, errno);
+        let io = |what| move |errno| DiffError::io(what, path, errno);
         let stat = fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).map_err(io("look at"))?;
         let kind = match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => Kind::File,
@@ -125,8 +177,13 @@ impl Walk<'_> {
             _ => return Ok(()),
         };
         let mut entry = Entry::new(kind.clone(), path, stat.st_mode & 0o7777);
-        entry.uid = stat.st_uid.into();
-        entry.gid = stat.st_gid.into();
+        let owner = self.owners.inside(stat.st_uid, stat.st_gid);
+        let (uid, gid) = owner.ok_or_else(|| DiffError::Owner {
+            path: shown(path),
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+        })?;
+        (entry.uid, entry.gid) = (uid.into(), gid.into());
         entry.mtime = Time {
             seconds: stat.st_mtime,
             nanoseconds: u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
@@ -178,9 +235,9 @@ impl Walk<'_> {
         let path = entry.path.clone();
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let fd = fs::openat(parent, name, flags, Mode::empty())
-            .map_err(|errno| io_error("open", &path, errno))?;
+            .map_err(|errno| DiffError::io("open", &path, errno))?;
         let size = fs::fstat(&fd)
-            .map_err(|errno| io_error("look at", &path, errno))?
+            .map_err(|errno| DiffError::io("look at", &path, errno))?
             .st_size;
         entry.size = u64::try_from(size).unwrap_or(0);
         self.writer.entry(&entry);
@@ -232,7 +289,7 @@ impl Walk<'_> {
         let mut names = vec![0u8; 64 << 10];
         let length = match fs::llistxattr(&place[..], &mut names[..]) {
             Err(Errno::OPNOTSUPP) => 0,
-            other => other.map_err(|errno| io_error("list the attributes of", path, errno))?,
+            other => other.map_err(|errno| DiffError::io("list the attributes of", path, errno))?,
         };
         names.truncate(length);
         let (mut found, mut opaque) = (Vec::new(), false);
@@ -259,7 +316,7 @@ impl Walk<'_> {
             }
             let mut value = vec![0u8; 64 << 10];
             let length = fs::lgetxattr(&place[..], name, &mut value[..])
-                .map_err(|errno| io_error("read an attribute of", path, errno))?;
+                .map_err(|errno| DiffError::io("read an attribute of", path, errno))?;
             value.truncate(length);
             found.push((name.to_vec(), value));
         }
@@ -268,11 +325,13 @@ impl Walk<'_> {
     }
 }
 
-fn io_error(what: &'static str, path: &[u8], source: Errno) -> DiffError {
-    DiffError::Io {
-        what,
-        path: shown(path),
-        source,
+impl DiffError {
+    pub(crate) fn io(what: &'static str, path: &[u8], source: Errno) -> Self {
+        Self::Io {
+            what,
+            path: shown(path),
+            source,
+        }
     }
 }
 

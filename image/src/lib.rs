@@ -1,6 +1,8 @@
 //! Images: references, registries, layers unpacked as they come, and the store that keeps them.
 #![forbid(unsafe_code)]
 
+pub mod changes;
+pub mod commit;
 mod compress;
 pub mod diff;
 mod digest;

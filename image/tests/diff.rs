@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use tare_image::Digest;
-use tare_image::diff::write_layer;
+use tare_image::diff::{Extent, Owners, write_layer};
 use tare_image::pipeline::{Expected, Settings, unpack};
 use tare_image::store::Store;
 use tare_image::unpack::{Limits, Privileges};
@@ -21,7 +21,7 @@ impl Drop for Place {
 
 fn layer_of(upper: &Path) -> Vec<u8> {
     let mut bytes = Vec::new();
-    write_layer(upper, &mut bytes).unwrap();
+    write_layer(upper, &Owners::AsTheyAre, &mut bytes).unwrap();
     bytes
 }
 
@@ -142,8 +142,38 @@ fn an_upper_directory_and_back() {
         none,
     )
     .unwrap();
-    let error = write_layer(&upper, &mut Vec::new())
+    let error = write_layer(&upper, &Owners::AsTheyAre, &mut Vec::new())
         .unwrap_err()
         .to_string();
     assert!(error.contains("overlay's mark"), "{error}");
+}
+
+#[test]
+fn owners_are_the_containers() {
+    let place = Place(std::env::temp_dir().join(format!("tare-owners-{}", std::process::id())));
+    let upper = place.0.join("upper");
+    fs::create_dir_all(&upper).unwrap();
+    // A whole second: no header of further records comes first.
+    let file = fs::File::create(upper.join("file")).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    let meta = fs::metadata(upper.join("file")).unwrap();
+    let layer = |uid: u32| {
+        let extent = |outside| Extent {
+            inside: 7,
+            outside,
+            size: 2,
+        };
+        let owners = Owners::Mapped {
+            uids: vec![extent(uid)],
+            gids: vec![extent(meta.gid())],
+        };
+        let mut bytes = Vec::new();
+        write_layer(&upper, &owners, &mut bytes).map(|()| bytes)
+    };
+    let bytes = layer(meta.uid()).unwrap();
+    // The fields of the header (POSIX, ustar).
+    assert_eq!(&bytes[108..116], b"0000007\0");
+    assert_eq!(&bytes[116..124], b"0000007\0");
+    let error = layer(meta.uid() + 1).unwrap_err().to_string();
+    assert!(error.contains("no number for"), "{error}");
 }

@@ -130,6 +130,14 @@ fn many_at_once() {
     assert_eq!(place.unfinished(), 0);
 }
 
+struct SetAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn garbage_is_taken_beside_pulls() {
     let registry = Registry::new();
@@ -142,10 +150,14 @@ fn garbage_is_taken_beside_pulls() {
     let path = place.0.join("store");
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        // A failure ends the other thread too.
+        let _ends = SetAtEnd(&done);
         scope.spawn(|| {
             let store = Store::open(&path).unwrap();
             while !done.load(Ordering::Relaxed) {
-                store.collect(&std::collections::HashSet::new()).unwrap();
+                store
+                    .collect(|| Ok(std::collections::HashSet::new()))
+                    .unwrap();
                 std::thread::sleep(std::time::Duration::from_millis(10));
             }
         });
@@ -166,10 +178,11 @@ fn garbage_is_taken_beside_pulls() {
                     .unwrap();
             }
         }
-        done.store(true, Ordering::Relaxed);
     });
     let store = place.store();
-    store.collect(&std::collections::HashSet::new()).unwrap();
+    store
+        .collect(|| Ok(std::collections::HashSet::new()))
+        .unwrap();
     let left = |folder: &str| fs::read_dir(path.join(folder)).unwrap().count();
     for folder in ["blobs/sha256", "layers/sha256", "ingest", "leases", "locks"] {
         assert_eq!(left(folder), 0, "{folder}");
@@ -187,7 +200,9 @@ fn an_image_that_loses_its_name() {
     pull_with(&store, settings(), &name).unwrap();
     let second = image(&registry, "a", 2);
     pull_with(&store, settings(), &name).unwrap();
-    store.collect(&std::collections::HashSet::new()).unwrap();
+    store
+        .collect(|| Ok(std::collections::HashSet::new()))
+        .unwrap();
     let refs = store.refs().unwrap();
     assert_eq!(refs.len(), 2);
     assert_eq!(refs[1].0, Name::Untagged(first.digest));

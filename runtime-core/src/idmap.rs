@@ -1,15 +1,56 @@
-//! A user namespace that only carries the maps of an idmapped mount: made by a child that does nothing and is ended.
+//! A user namespace that only carries maps: made by a child that does nothing and is ended.
+use crate::config::At;
 use crate::error::Error;
 use crate::id_maps;
 use crate::lower::lower;
+use crate::plan::ids::extents;
 use crate::plan::ir::{Barrier, ChildOp, ChildStep, Extent, MapWriter, Namespaces, Plan};
+use crate::plan::user_maps;
 use crate::spawn::{How, spawn};
 use rustix::fs::{CWD, Mode, OFlags};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use tare_oci::{IdMapping, Linux, Namespace, Spec};
 
-/// Its namespace file.
-pub(crate) fn user_namespace(uids: &[Extent], gids: &[Extent]) -> Result<OwnedFd, Error> {
+/// A new user namespace with these maps, for whoever joins it (setns(2)) or maps a mount's ids by it (mount_setattr(2)). It goes
+/// with its last descriptor.
+///
+/// Root writes the maps itself, and so does a user that maps only its own id, which denies setgroups(2) inside; for more it takes
+/// newuidmap(1) and newgidmap(1).
+///
+/// # Errors
+/// [`Error::Config`] for maps that the caller may not have; the kernel's or the helper's refusal.
+pub fn user_namespace(uids: &[IdMapping], gids: &[IdMapping]) -> Result<OwnedFd, Error> {
+    let map = |mappings: &[IdMapping], field: &str| extents(mappings).field(field);
+    let uids = map(uids, "linux.uidMappings")?;
+    let gids = map(gids, "linux.gidMappings")?;
+    let user = Namespace {
+        kind: "user".to_owned(),
+        ..Namespace::default()
+    };
+    let linux = Linux {
+        namespaces: vec![user],
+        ..Linux::default()
+    };
+    let facts = crate::probe::facts(&Spec {
+        linux: Some(linux),
+        ..Spec::default()
+    })?;
+    let (writer, deny_setgroups) = user_maps::writer(&uids, &gids, &facts)?;
+    make(&uids, &gids, deny_setgroups, &writer)
+}
+
+/// The same of root's.
+pub(crate) fn of_root(uids: &[Extent], gids: &[Extent]) -> Result<OwnedFd, Error> {
+    make(uids, gids, false, &MapWriter::Direct)
+}
+
+fn make(
+    uids: &[Extent],
+    gids: &[Extent],
+    deny_setgroups: bool,
+    writer: &MapWriter,
+) -> Result<OwnedFd, Error> {
     let wait = ChildStep {
         op: ChildOp::Barrier(Barrier::Mapped),
         alternative: None,
@@ -38,7 +79,7 @@ pub(crate) fn user_namespace(uids: &[Extent], gids: &[Extent]) -> Result<OwnedFd
     };
     let child = spawn(&lowered, &how)?;
     let path = format!("/proc/{}/ns/user", child.pid);
-    let result = id_maps::write(child.pid, uids, gids, false, &MapWriter::Direct).and_then(|()| {
+    let result = id_maps::write(child.pid, uids, gids, deny_setgroups, writer).and_then(|()| {
         rustix::fs::openat(
             CWD,
             path.as_str(),

@@ -282,7 +282,7 @@ impl Lane<'_> {
                 recursive,
             } => self.open_tree(*slot, source, *recursive),
             HostOp::MakeIdmap { slot, uids, gids } => {
-                let fd = crate::idmap::user_namespace(uids, gids)?;
+                let fd = crate::idmap::of_root(uids, gids)?;
                 self.fill(*slot, fd)
             }
             HostOp::MapTree {

@@ -79,6 +79,7 @@ mod weaken;
 pub use container::{Container, RdtUpdate};
 pub use error::{Errno, Error, ErrorKind, ProgramError};
 pub use features::features;
+pub use idmap::user_namespace;
 pub use inherit::close_on_exec_from;
 pub use options::{Console, CreateOptions, ExecOptions, ListenFds, Stdio};
 pub use process::Process;

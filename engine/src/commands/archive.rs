@@ -8,9 +8,11 @@ use crate::failure::Failure;
 use crate::place::Place;
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Write};
+use std::path::Path;
 use std::time::SystemTime;
 use tare_image::import::{ImportedAs, import as import_archive};
 use tare_image::load::load as load_archive;
+use tare_image::manifest::RunConfig;
 use tare_image::save::{Saved, save as save_archive};
 use tare_image::store::Name;
 use tare_image::unpack::Limits;
@@ -38,35 +40,44 @@ pub fn save(place: &Place, words: &Save) -> Result<(), Failure> {
             }),
         }
     }
-    let Some(path) = &words.output else {
+    write_out(words.output.as_deref(), |out| {
+        Ok(save_archive(&store, &images, out)?)
+    })
+}
+
+/// Writes an archive to a file, which appears when it is whole, or to standard output.
+pub fn write_out(
+    output: Option<&Path>,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let Some(path) = output else {
         if rustix::termios::isatty(std::io::stdout()) {
             return Err(Failure::new(
                 "refusing to write an archive to a terminal: use --output or a pipe",
             ));
         }
         let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
-        save_archive(&store, &images, &mut out)?;
+        write(&mut out)?;
         return out
             .flush()
             .map_err(|error| Failure::new(format!("standard output: {error}")));
     };
-    // It appears when it is whole.
     let temporary = path.with_file_name(format!(
         ".{}.{}",
         path.file_name().unwrap_or_default().to_string_lossy(),
         std::process::id()
     ));
     let wrong = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
-    let write = || -> Result<(), Failure> {
+    let whole = || -> Result<(), Failure> {
         let mut out = BufWriter::with_capacity(1 << 20, File::create(&temporary).map_err(wrong)?);
-        save_archive(&store, &images, &mut out)?;
+        write(&mut out)?;
         let file = out
             .into_inner()
             .map_err(|error| wrong(error.into_error()))?;
         file.sync_all().map_err(wrong)?;
         fs::rename(&temporary, path).map_err(wrong)
     };
-    write().inspect_err(|_| {
+    whole().inspect_err(|_| {
         let _ = fs::remove_file(&temporary);
     })
 }
@@ -97,7 +108,7 @@ pub fn load(place: &Place, words: &Load) -> Result<(), Failure> {
 pub fn import(place: &Place, words: &Import) -> Result<(), Failure> {
     let store = place.store()?;
     let name: Option<Reference> = words.name.as_deref().map(str::parse).transpose()?;
-    let config = change::apply(&words.change).map_err(Failure::new)?;
+    let config = change::apply(RunConfig::default(), &words.change).map_err(Failure::new)?;
     let made = ImportedAs {
         created: Some(tare_runtime::rfc3339(SystemTime::now())),
         platform: platform(words.platform.as_deref())?,

@@ -3,9 +3,8 @@
 use serde_json::{Value, json};
 use tare_image::manifest::RunConfig;
 
-/// The configuration that the instructions make of an empty one.
-pub fn apply(instructions: &[String]) -> Result<RunConfig, String> {
-    let mut config = RunConfig::default();
+/// The configuration that the instructions make of one.
+pub fn apply(mut config: RunConfig, instructions: &[String]) -> Result<RunConfig, String> {
     for text in instructions {
         let (word, rest) = text
             .trim()
@@ -120,7 +119,7 @@ mod tests {
     fn changed(instructions: &[&str]) -> Result<RunConfig, String> {
         let instructions: Vec<String> =
             instructions.iter().map(|text| (*text).to_owned()).collect();
-        apply(&instructions)
+        apply(RunConfig::default(), &instructions)
     }
 
     #[test]

@@ -2,13 +2,16 @@
 
 mod archive;
 mod change;
+mod commit;
 mod history;
 pub mod images;
 mod inspect;
 mod login;
 mod prune;
+mod ps;
 pub mod pull;
 mod push;
+mod rm;
 mod rmi;
 mod tag;
 
@@ -20,7 +23,8 @@ use std::io::Write;
 
 /// Runs what was typed; the program's exit status.
 pub fn run(cli: Cli) -> Result<u8, Failure> {
-    let place = Place::find(cli.root.as_deref())?;
+    let place = Place::find(cli.root.as_deref(), cli.run_root.as_deref())?;
+    own_root(&cli.command)?;
     let done = |outcome: Result<(), Failure>| outcome.map(|()| 0);
     match cli.command {
         Command::Run(words) => crate::run::run(&place, &words),
@@ -54,6 +58,12 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Logout(words) => done(login::logout(&words)),
         Command::Image(Image::Prune(words)) => done(prune::run(&place, &words)),
         Command::Image(Image::Df) => done(prune::df(&place)),
+        Command::Ps(words) => done(ps::run(&place, &words)),
+        Command::Rm(words) => rm::run(&place, &words),
+        Command::Commit(words) => done(commit::commit(&place, &words)),
+        Command::Export(words) => done(commit::export(&place, &words)),
+        Command::Diff(words) => done(commit::diff(&place, &words.container)),
+        Command::KeepPaused { id } => done(commit::keep_paused(&place, &id)),
         Command::Completion { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "tare", &mut text);
@@ -63,6 +73,29 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
             let written = clap_mangen::generate_to(Cli::command(), &directory);
             done(written.map_err(|error| Failure::new(format!("{}: {error}", directory.display()))))
         }
+    }
+}
+
+/// Whoever is not root becomes the root of a namespace of its own, wherever files have owners.
+fn own_root(command: &Command) -> Result<(), Failure> {
+    let mounts = match command {
+        Command::Login(_)
+        | Command::Logout(_)
+        | Command::Completion { .. }
+        | Command::Man { .. } => return Ok(()),
+        Command::Run(_) | Command::Export(_) => true,
+        _ => false,
+    };
+    match crate::namespace::enter() {
+        // Without one images can still be had.
+        Err(failure) if !mounts => {
+            eprintln!(
+                "tare: {}; all files will belong to the caller",
+                failure.message
+            );
+            Ok(())
+        }
+        other => other,
     }
 }
 

@@ -3,6 +3,7 @@
 use super::images::Image;
 use super::print;
 use crate::cli::Prune;
+use crate::containers;
 use crate::failure::Failure;
 use crate::format::{size, table};
 use crate::place::Place;
@@ -27,7 +28,11 @@ pub fn run(place: &Place, words: &Prune) -> Result<(), Failure> {
         }
     }
     let mut said = String::new();
+    let used = containers::used(place)?;
     for (name, to) in store.refs()? {
+        if used.contains(&to.config) {
+            continue;
+        }
         match &name {
             Name::Untagged(_) => {
                 store.remove_ref(&name)?;
@@ -40,7 +45,7 @@ pub fn run(place: &Place, words: &Prune) -> Result<(), Failure> {
         }
         said += &format!("deleted: {}\n", to.config);
     }
-    let collected = store.collect(&HashSet::new())?;
+    let collected = store.collect(|| containers::used(place))?;
     said += &format!("\nTotal reclaimed space: {}\n", size(collected.bytes));
     print(&said)
 }

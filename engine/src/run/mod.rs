@@ -1,14 +1,20 @@
-//! `tare run`: a program from an image, in the foreground; nothing of its container is left afterwards.
+//! `tare run`: a program from an image, in the foreground; of its container only the changes are left, and with `--rm` nothing.
 
-mod place;
+mod ids;
+pub mod place;
+pub mod root;
 mod spec;
 mod user;
 
 use crate::cli::Run;
 use crate::commands::{images, pull};
+use crate::containers::Record;
 use crate::failure::{Failure, USAGE};
 use crate::place::Place;
+use std::fs::File;
+use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::time::SystemTime;
 use tare_image::store::{Name, Ref, Store};
 use tare_image::{Platform, Reference};
 use tare_runtime::{
@@ -37,11 +43,6 @@ struct Ready {
 }
 
 fn prepare(place: &Place, words: &Run) -> Result<Ready, Failure> {
-    if !rustix::process::geteuid().is_root() {
-        return Err(Failure::new(
-            "`tare run` takes root for now: run it by sudo, or give `trun` a bundle of your own",
-        ));
-    }
     let store = place.store()?;
     let to = image(&store, words)?;
     let image = images::Image::load(&store, &to)?;
@@ -49,13 +50,31 @@ fn prepare(place: &Place, words: &Run) -> Result<Ready, Failure> {
     if words.tty && !rustix::termios::isatty(std::io::stdin()) {
         return Err(Failure::new("the input device is not a TTY"));
     }
-    let runtime = Runtime::new(place.run.join("runtime"));
+    let runtime = place.runtime();
     place::sweep(place, &runtime);
-    let ground = place::Ground::make(place, &store, &image.config.rootfs.diff_ids)?;
+    let record = Record {
+        id: place::id()?,
+        name: words.name.clone(),
+        image: words.image.clone(),
+        base: to,
+        layers: image.config.rootfs.diff_ids.clone(),
+        config: spec::config(&image.config.config, words)?,
+        created: tare_runtime::rfc3339(SystemTime::now()),
+        keep: !words.rm,
+        copied: false,
+        maps: ids::maps(words)?,
+        finished: None,
+    };
+    let maps = record.maps.clone();
+    let ground = place::Ground::make(place, &store, record, &wanted.directory)?;
     let user = user::find(&ground.root()?, &wanted.user)?;
-    ground.ensure_directory(&wanted.directory)?;
-    let config = spec::write(&wanted, &user, &ground, words)?;
+    let config = spec::write(&wanted, &user, &ground, words, maps.as_ref())?;
     ground.put("config.json", &config)?;
+    if let Some(path) = &words.cidfile {
+        let written =
+            File::create_new(path).and_then(|mut file| file.write_all(ground.id().as_bytes()));
+        written.map_err(|error| Failure::new(format!("--cidfile {}: {error}", path.display())))?;
+    }
     Ok(Ready {
         ground,
         runtime,
@@ -86,7 +105,7 @@ fn image(store: &Store, words: &Run) -> Result<Ref, Failure> {
 }
 
 impl Ready {
-    fn run(self) -> Result<u8, Failure> {
+    fn run(mut self) -> Result<u8, Failure> {
         // Before the container is there, so that no signal is lost between the two.
         let signals = SignalReceiver::new().map_err(engine)?;
         let stdin = if self.interactive || self.terminal {
@@ -110,6 +129,7 @@ impl Ready {
             .runtime
             .run(self.ground.id(), self.ground.bundle(), options)
             .map_err(started)?;
+        self.ground.began();
         for warning in container.warnings() {
             eprintln!("tare: {warning}");
         }
@@ -119,7 +139,7 @@ impl Ready {
         for warning in warnings {
             eprintln!("tare: {}", warning.report());
         }
-        self.ground.remove()?;
+        self.ground.finish(status.as_ref().ok().copied())?;
         status
     }
 }

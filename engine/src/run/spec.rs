@@ -1,12 +1,15 @@
 //! What an image and the command line want, and the OCI configuration that says it: docker's defaults.
 
+use super::ids;
 use super::place::Ground;
 use super::user::User;
 use crate::cli::Run;
+use crate::containers::Maps;
 use crate::failure::Failure;
 use serde_json::{Value, json};
 use std::path::Path;
 use tare_image::manifest::RunConfig;
+use tare_image::unpack::Privileges;
 
 /// What is to be run, decided before anything is made.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub struct Wanted {
     pub directory: String,
     pub binds: Vec<Bind>,
     pub host_network: bool,
+    /// By the host's root.
+    pub as_root: bool,
 }
 
 /// A directory or file of the host.
@@ -55,18 +60,8 @@ pub fn wanted(image: &RunConfig, words: &Run) -> Result<Wanted, Failure> {
     if words.tty {
         environment.push("TERM=xterm".to_owned());
     }
-    let typed: Result<Vec<Option<String>>, Failure> =
-        words.env.iter().map(|text| variable(text)).collect();
-    for setting in image
-        .env
-        .iter()
-        .cloned()
-        .chain(typed?.into_iter().flatten())
-    {
-        let name = setting.split('=').next().unwrap_or("").to_owned();
-        environment.retain(|other| other.split('=').next() != Some(&name));
-        environment.push(setting);
-    }
+    set(&mut environment, &image.env);
+    set(&mut environment, &typed(words)?);
     let directory = words.workdir.as_ref().unwrap_or(&image.working_dir);
     let directory = match directory.as_str() {
         "" => "/".to_owned(),
@@ -94,7 +89,46 @@ pub fn wanted(image: &RunConfig, words: &Run) -> Result<Wanted, Failure> {
         directory,
         binds: binds?,
         host_network,
+        as_root: Privileges::own() == Privileges::Root,
     })
+}
+
+/// What an image of the container would run: the image's own, with what is typed.
+pub fn config(image: &RunConfig, words: &Run) -> Result<RunConfig, Failure> {
+    let mut config = image.clone();
+    if let Some(entrypoint) = &words.entrypoint {
+        config.entrypoint = Some(entrypoint.clone())
+            .filter(|text| !text.is_empty())
+            .into_iter()
+            .collect();
+        config.cmd.clear();
+    }
+    if !words.command.is_empty() {
+        config.cmd.clone_from(&words.command);
+    }
+    set(&mut config.env, &typed(words)?);
+    if let Some(user) = &words.user {
+        config.user.clone_from(user);
+    }
+    if let Some(directory) = &words.workdir {
+        config.working_dir.clone_from(directory);
+    }
+    Ok(config)
+}
+
+fn typed(words: &Run) -> Result<Vec<String>, Failure> {
+    let typed: Result<Vec<Option<String>>, Failure> =
+        words.env.iter().map(|text| variable(text)).collect();
+    Ok(typed?.into_iter().flatten().collect())
+}
+
+/// Adds settings; each replaces an earlier one of its name.
+fn set(environment: &mut Vec<String>, settings: &[String]) {
+    for setting in settings {
+        let name = setting.split('=').next().unwrap_or("");
+        environment.retain(|other| other.split('=').next() != Some(name));
+        environment.push(setting.clone());
+    }
 }
 
 /// `NAME=value`; `NAME` alone takes ours, and is left out where we have none.
@@ -168,6 +202,7 @@ pub fn write(
     user: &User,
     ground: &Ground,
     words: &Run,
+    maps: Option<&Maps>,
 ) -> Result<String, Failure> {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let hostname = match (&words.hostname, wanted.host_network) {
@@ -221,7 +256,11 @@ pub fn write(
         .iter()
         .map(|bind| mount(&bind.destination, &bind.source, &bind.options));
     let mounts = own.chain(typed).collect();
-    Ok(compose(wanted, user, words, ground.id(), &hostname, mounts).to_string())
+    let mut spec = compose(wanted, user, words, ground.id(), &hostname, mounts);
+    if let Some(maps) = maps {
+        ids::map(&mut spec, maps);
+    }
+    Ok(spec.to_string())
 }
 
 fn mount(destination: &str, source: &str, options: &[String]) -> Value {
@@ -276,8 +315,18 @@ fn compose(
         });
         mounts.extend(binds);
     }
+    if !wanted.as_root
+        && let Some(mounts) = spec["mounts"].as_array_mut()
+    {
+        ids::adapt(mounts);
+    }
     let linux = &mut spec["linux"];
-    linux["cgroupsPath"] = json!(format!("/tare-{id}"));
+    if wanted.as_root {
+        linux["cgroupsPath"] = json!(format!("/tare-{id}"));
+    } else {
+        // Device rules and a cgroup of a name take root; nodes are bound from outside then, and so is what they allow.
+        linux["resources"] = json!({});
+    }
     if wanted.host_network
         && let Some(namespaces) = linux["namespaces"].as_array_mut()
     {
@@ -297,7 +346,7 @@ mod tests {
     fn words(text: &[&str]) -> Run {
         let all = ["tare", "run"].iter().chain(text);
         match crate::cli::Cli::try_parse_from(all).unwrap().command {
-            crate::cli::Command::Run(run) => run,
+            crate::cli::Command::Run(run) => *run,
             other => panic!("{other:?}"),
         }
     }

@@ -3,13 +3,18 @@
 //! Layers are handed over as descriptors where the kernel takes them (Linux 6.13), one at a time where it takes names (6.5), and else
 //! in one string, in which `/proc/self/fd` keeps them short. So no path's length limits their number.
 
-use rustix::fs::{Mode, OFlags, open};
+mod copy;
+
+pub use copy::{CopyError, copy_to};
+
+use rustix::fs::{CWD, Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, fsconfig_create,
-    fsconfig_set_fd, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount, move_mount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags,
+    fsconfig_create, fsconfig_set_fd, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
+    mount, move_mount, open_tree,
 };
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -22,6 +27,12 @@ pub struct Layers<'a> {
     pub upper: Option<Upper<'a>>,
     /// Whether overlay's marks are `user.` attributes: what one without rights has written.
     pub user_xattrs: bool,
+    /// A user namespace by whose maps the lower layers' owners are read (mount_setattr(2), idmapped mounts; Linux 5.19): what they have
+    /// as 0 is that namespace's root. Changes are written with the host's numbers: overlay makes its own files as the host's root,
+    /// which has none in that namespace.
+    pub userns: Option<BorrowedFd<'a>>,
+    /// So many of the uppermost lower layers are not mapped: what was such changes.
+    pub unmapped: usize,
 }
 
 /// Where changes go.
@@ -48,9 +59,18 @@ pub struct RootfsError {
 }
 
 impl RootfsError {
+    /// Whether overlay itself can't be used here, and a copy ([`copy_to`]) would do.
+    pub fn wants_copy(&self) -> bool {
+        matches!(
+            self.source,
+            Errno::NODEV | Errno::PERM | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS
+        )
+    }
+
     fn new(what: impl Into<String>, source: Errno) -> Self {
         let hint = match source {
             Errno::NODEV => ": this kernel has no overlay (modprobe overlay)",
+            Errno::OVERFLOW => ": a layer has owners that the user namespace has no number for",
             Errno::PERM => ": it takes CAP_SYS_ADMIN",
             Errno::INVAL => {
                 ": the file system below may not serve as an upper layer; `dmesg` has the kernel's reason"
@@ -67,12 +87,17 @@ impl RootfsError {
 
 /// Mounts a root at a directory. Whoever wants it to go with the process calls it in a mount namespace of its own.
 pub fn mount_at(layers: &Layers, target: &Path) -> Result<(), RootfsError> {
+    let open = |(number, path): (usize, &PathBuf)| match layers.userns {
+        Some(userns) if number >= layers.unmapped => mapped(path, userns),
+        _ => directory(path),
+    };
     let opened: Result<Vec<OwnedFd>, RootfsError> =
-        layers.lower.iter().map(|path| directory(path)).collect();
+        layers.lower.iter().enumerate().map(open).collect();
     let lower = opened?;
-    match by_descriptors(layers, &lower, target) {
+    let upper = layers.upper.as_ref().map(open_upper).transpose()?;
+    match by_descriptors(layers, &lower, upper.as_ref(), target) {
         // Before Linux 6.5 there is no `lowerdir+`, which is told before anything is mounted.
-        Err(Refused::Unknown) => by_string(layers, &lower, target),
+        Err(Refused::Unknown) => by_string(layers, &lower, upper.as_ref(), target),
         Err(Refused::Because(error)) => Err(error),
         Ok(()) => Ok(()),
     }
@@ -95,6 +120,39 @@ fn directory(path: &Path) -> Result<OwnedFd, RootfsError> {
         .map_err(|errno| RootfsError::new(format!("open {}", path.display()), errno))
 }
 
+/// A mount of its own of a directory, with its owners mapped.
+fn mapped(path: &Path, userns: BorrowedFd) -> Result<OwnedFd, RootfsError> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let fail = |what: &str, errno| RootfsError::new(format!("{what} {}", path.display()), errno);
+    let tree = open_tree(CWD, path, flags).map_err(|errno| fail("clone the mount of", errno))?;
+    let change = tare_sys::mount::Change {
+        userns: Some(tare_sys::Fd::new(userns.as_raw_fd())),
+        ..tare_sys::mount::Change::default()
+    };
+    tare_sys::mount::set_attributes(tare_sys::Fd::new(tree.as_raw_fd()), change, false).map_err(
+        |errno| RootfsError {
+            hint: ": its file system must support idmapped mounts, as ext4, XFS and btrfs do",
+            ..fail("map the owners of", Errno::from_raw_os_error(errno.get()))
+        },
+    )?;
+    Ok(tree)
+}
+
+/// The upper and the work directory.
+struct OpenUpper {
+    directory: OwnedFd,
+    work: OwnedFd,
+    volatile: bool,
+}
+
+fn open_upper(upper: &Upper) -> Result<OpenUpper, RootfsError> {
+    Ok(OpenUpper {
+        directory: directory(upper.directory)?,
+        work: directory(upper.work)?,
+        volatile: upper.volatile,
+    })
+}
+
 /// Beyond plain stacking nothing is used: a layer's differences must be readable without overlay.
 const PLAIN: [(&str, &str); 3] = [
     ("redirect_dir", "off"),
@@ -102,7 +160,12 @@ const PLAIN: [(&str, &str); 3] = [
     ("index", "off"),
 ];
 
-fn by_descriptors(layers: &Layers, lower: &[OwnedFd], target: &Path) -> Result<(), Refused> {
+fn by_descriptors(
+    layers: &Layers,
+    lower: &[OwnedFd],
+    upper: Option<&OpenUpper>,
+    target: &Path,
+) -> Result<(), Refused> {
     let step = |what: &'static str| move |errno| RootfsError::new(what, errno);
     let fs = match fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC) {
         Err(Errno::NOSYS) => return Err(Refused::Unknown),
@@ -123,16 +186,15 @@ fn by_descriptors(layers: &Layers, lower: &[OwnedFd], target: &Path) -> Result<(
             }
         }
     }
-    if let Some(upper) = &layers.upper {
-        for (key, path) in [("upperdir", upper.directory), ("workdir", upper.work)] {
-            let fd = directory(path)?;
+    if let Some(upper) = upper {
+        for (key, fd) in [("upperdir", &upper.directory), ("workdir", &upper.work)] {
             let named = || {
                 let text = format!("/proc/self/fd/{}", fd.as_raw_fd());
                 fsconfig_set_string(&fs, key, text.as_str())
             };
-            fsconfig_set_fd(&fs, key, &fd)
+            fsconfig_set_fd(&fs, key, fd)
                 .or_else(|_| named())
-                .map_err(|errno| RootfsError::new(format!("{key} {}", path.display()), errno))?;
+                .map_err(step(key))?;
         }
         if upper.volatile {
             // Before Linux 5.10 it syncs, which is only slower.
@@ -161,16 +223,18 @@ fn by_descriptors(layers: &Layers, lower: &[OwnedFd], target: &Path) -> Result<(
 }
 
 /// mount(2) takes one page of options.
-fn by_string(layers: &Layers, lower: &[OwnedFd], target: &Path) -> Result<(), RootfsError> {
+fn by_string(
+    layers: &Layers,
+    lower: &[OwnedFd],
+    upper: Option<&OpenUpper>,
+    target: &Path,
+) -> Result<(), RootfsError> {
     let name = |fd: &OwnedFd| format!("/proc/self/fd/{}", fd.as_raw_fd());
     let lower: Vec<String> = lower.iter().map(name).collect();
     let mut options = format!("lowerdir={}", lower.join(":"));
-    let mut kept = Vec::new();
-    if let Some(upper) = &layers.upper {
-        for (key, path) in [("upperdir", upper.directory), ("workdir", upper.work)] {
-            let fd = directory(path)?;
-            options += &format!(",{key}={}", name(&fd));
-            kept.push(fd);
+    if let Some(upper) = upper {
+        for (key, fd) in [("upperdir", &upper.directory), ("workdir", &upper.work)] {
+            options += &format!(",{key}={}", name(fd));
         }
         if upper.volatile {
             options += ",volatile";

@@ -21,11 +21,17 @@ impl Store {
     /// Takes away whatever nobody needs; `used` are further digests that somebody does, of layers or blobs.
     ///
     /// It may run beside pulls: the store is locked only while things go out of sight, not while they are removed.
-    pub fn collect(&self, used: &HashSet<Digest>) -> Result<Collected, StoreError> {
+    pub fn collect(
+        &self,
+        used: impl FnOnce() -> std::io::Result<HashSet<Digest>>,
+    ) -> Result<Collected, StoreError> {
         let mut collected = Collected::default();
         let guard = self.exclusive()?;
         let mut live = self.leased(&guard)?;
-        live.extend(used);
+        live.extend(
+            used()
+                .map_err(|error| StoreError::io("ask what containers use of", &self.root, error))?,
+        );
         for (_, to) in self.refs()? {
             live.extend([to.target.digest, to.manifest, to.config]);
             // Without its manifest an image is no image, and what it had can't be known.

@@ -99,6 +99,9 @@ impl UnpackError {
             }
             Errno::ROFS => ": the store is read-only",
             Errno::NAMETOOLONG => ": no file system of this machine has names this long",
+            Errno::OVERFLOW => {
+                ": its owner has no number here, /etc/subuid and /etc/subgid give this user too few"
+            }
             Errno::MLINK => ": the file system allows no more links to one file",
             _ => "",
         };

@@ -24,6 +24,8 @@ use tree::{Attributes, There, Tree};
 pub enum Privileges {
     /// Owners, devices, `trusted.` attributes.
     Root,
+    /// What root of a user namespace with a range of ids may: owners within it, and `user.` attributes. Devices are left out.
+    Mapped,
     /// Nothing but modes, times and `user.` attributes: everything belongs to whoever unpacks. Devices are left out.
     Rootless,
 }
@@ -31,9 +33,33 @@ pub enum Privileges {
 impl Privileges {
     /// Of this process.
     pub fn own() -> Self {
-        match rustix::process::geteuid().is_root() {
-            true => Self::Root,
-            false => Self::Rootless,
+        if !rustix::process::geteuid().is_root() {
+            return Self::Rootless;
+        }
+        let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+        Self::of_root(&map)
+    }
+
+    /// Of a root whose user namespace has this map (user_namespaces(7)); without `/proc` it is taken for the host's.
+    fn of_root(map: &str) -> Self {
+        let mut sizes = map.lines().map(|line| line.split_whitespace().nth(2));
+        match (sizes.next().flatten(), sizes.next()) {
+            (None | Some("4294967295"), None) => Self::Root,
+            (Some("1"), None) => Self::Rootless,
+            _ => Self::Mapped,
+        }
+    }
+
+    /// Whether overlay's marks are `user.` attributes: `trusted.` ones are the host's root's alone (xattr(7)).
+    pub fn user_xattrs(self) -> bool {
+        self != Self::Root
+    }
+
+    /// The attribute by which overlay hides what is below a directory.
+    pub(crate) fn opaque(self) -> &'static str {
+        match self.user_xattrs() {
+            true => "user.overlay.opaque",
+            false => "trusted.overlay.opaque",
         }
     }
 }
@@ -352,7 +378,7 @@ impl<R> Files<R> {
         };
         match outcome {
             Ok(()) => {}
-            Err(Errno::PERM) if self.privileges == Privileges::Rootless => {
+            Err(Errno::PERM) if self.privileges != Privileges::Root => {
                 self.totals.left_out += 1;
                 return Ok(());
             }
@@ -380,5 +406,23 @@ impl<R> Files<R> {
             }
             There::Whiteout | There::Other => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Privileges;
+
+    #[test]
+    fn privileges_of_roots() {
+        let check = |map, expect| assert_eq!(Privileges::of_root(map), expect, "{map:?}");
+        check("", Privileges::Root);
+        check("         0          0 4294967295\n", Privileges::Root);
+        check("         0       1000          1\n", Privileges::Rootless);
+        check(
+            "         0       1000          1\n         1     100000      65536\n",
+            Privileges::Mapped,
+        );
+        check("         0     100000      65536\n", Privileges::Mapped);
     }
 }

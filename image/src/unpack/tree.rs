@@ -312,12 +312,13 @@ impl Tree {
 
     /// Hides all that lower layers have in a directory.
     pub(super) fn set_opaque(&self, directory: impl AsFd, path: &[u8]) -> Result<(), UnpackError> {
-        let name = match self.privileges {
-            Privileges::Root => "trusted.overlay.opaque",
-            Privileges::Rootless => "user.overlay.opaque",
-        };
-        fs::fsetxattr(directory, name, b"y", XattrFlags::empty())
-            .map_err(|errno| UnpackError::io("make opaque the directory", path, errno))
+        fs::fsetxattr(
+            directory,
+            self.privileges.opaque(),
+            b"y",
+            XattrFlags::empty(),
+        )
+        .map_err(|errno| UnpackError::io("make opaque the directory", path, errno))
     }
 
     /// Owner, mode, attributes and time of an open file; in this order, as each may undo the one before it.
@@ -387,10 +388,15 @@ impl Tree {
         if self.privileges == Privileges::Rootless || (attributes.uid, attributes.gid) == self.own {
             return Ok(());
         }
-        chown(
+        let owned = chown(
             Some(Uid::from_raw(attributes.uid)),
             Some(Gid::from_raw(attributes.gid)),
-        )
+        );
+        match owned {
+            // The kernel's word for a number that its user namespace has not.
+            Err(Errno::INVAL) if self.privileges == Privileges::Mapped => Err(Errno::OVERFLOW),
+            other => other,
+        }
     }
 
     /// Not overlay's own, which would let a layer speak for lower ones, and not the host's labels.
@@ -408,7 +414,7 @@ impl Tree {
         match outcome {
             Err(Errno::OPNOTSUPP) => Ok(()),
             Err(Errno::PERM)
-                if self.privileges == Privileges::Rootless || name.starts_with(b"user.") =>
+                if self.privileges != Privileges::Root || name.starts_with(b"user.") =>
             {
                 Ok(())
             }

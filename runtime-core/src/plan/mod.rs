@@ -13,7 +13,7 @@ mod devices;
 mod exec;
 pub mod facts;
 mod hooks;
-mod ids;
+pub(crate) mod ids;
 pub mod ir;
 #[cfg(test)]
 mod lowered_tests;
@@ -38,7 +38,7 @@ pub mod sysctl;
 #[cfg(test)]
 mod testing;
 mod text;
-mod user_maps;
+pub(crate) mod user_maps;
 
 pub use check::{Flaw, check};
 pub use create::plan;

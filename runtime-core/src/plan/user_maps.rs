@@ -20,6 +20,26 @@ pub(crate) fn decide(
     gids: &[Extent],
     facts: &HostFacts,
 ) -> Result<Decided, ConfigError> {
+    let (writer, deny) = writer(uids, gids, facts)?;
+    let write = HostOp::WriteMaps {
+        uids: uids.to_vec(),
+        gids: gids.to_vec(),
+        deny_setgroups: deny,
+        writer,
+    };
+    Ok(Decided {
+        write,
+        // What an outer user namespace denies, every inner one denies too.
+        groups_denied: deny || facts.setgroups_denied,
+    })
+}
+
+/// The same without the step: who writes, and whether setgroups(2) must be denied for it.
+pub(crate) fn writer(
+    uids: &[Extent],
+    gids: &[Extent],
+    facts: &HostFacts,
+) -> Result<(MapWriter, bool), ConfigError> {
     within("linux.uidMappings", uids, &facts.own_uids)?;
     within("linux.gidMappings", gids, &facts.own_gids)?;
     for (field, map) in [("linux.uidMappings", uids), ("linux.gidMappings", gids)] {
@@ -60,18 +80,7 @@ pub(crate) fn decide(
             .field("linux.uidMappings");
         }
     };
-    let deny = !privileged && own;
-    let write = HostOp::WriteMaps {
-        uids: uids.to_vec(),
-        gids: gids.to_vec(),
-        deny_setgroups: deny,
-        writer,
-    };
-    Ok(Decided {
-        write,
-        // What an outer user namespace denies, every inner one denies too.
-        groups_denied: deny || facts.setgroups_denied,
-    })
+    Ok((writer, !privileged && own))
 }
 
 /// The kernel takes an extent only if one extent of the caller's own map holds all of it.

@@ -63,7 +63,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
     ("tare-oci", &[]),
     ("tare-supervisor", &["tare-runtime"]),
     ("tare-tar", &[]),
-    ("tare-image", &["tare-tar"]),
+    ("tare-image", &["tare-sys", "tare-tar"]),
     (
         "tare",
         &[

@@ -1,0 +1,209 @@
+//! `tare commit`, `tare export` and `tare diff`: what a container has changed.
+
+use super::{archive, change, print};
+use crate::cli::{Commit, Export};
+use crate::containers::{self, Found, Maps, State};
+use crate::failure::Failure;
+use crate::namespace::own_mounts;
+use crate::place::Place;
+use crate::run::place::lower;
+use crate::run::root::INIT;
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::SystemTime;
+use tare_image::Reference;
+use tare_image::changes::{Change, changes};
+use tare_image::commit::{CommittedAs, commit as commit_changes};
+use tare_image::diff::{Owners, write_layer};
+use tare_image::rootfs::{Layers, mount_at};
+use tare_image::store::Store;
+use tare_image::unpack::Privileges;
+use tare_runtime::user_namespace;
+
+pub fn commit(place: &Place, words: &Commit) -> Result<(), Failure> {
+    let store = place.store()?;
+    let name: Option<Reference> = words.name.as_deref().map(str::parse).transpose()?;
+    if name.as_ref().is_some_and(|name| name.digest().is_some()) {
+        return Err(Failure::new(
+            "refusing to create a tag with a digest reference",
+        ));
+    }
+    let found = containers::find(place, &words.container)?;
+    let config = change::apply(found.record.config.clone(), &words.change).map_err(Failure::new)?;
+    let (upper, _held) = found.changes()?;
+    by_themselves(&found)?;
+    let paused = match words.pause && found.state(&place.runtime())? == State::Running {
+        true => Some(Paused::new(place, &found)?),
+        false => None,
+    };
+    let command = found
+        .record
+        .config
+        .entrypoint
+        .iter()
+        .chain(&found.record.config.cmd);
+    let made = CommittedAs {
+        created: Some(tare_runtime::rfc3339(SystemTime::now())),
+        created_by: command.map(String::as_str).collect::<Vec<_>>().join(" "),
+        author: words.author.clone(),
+        comment: words.message.clone(),
+        config,
+        owners: owners(&found),
+    };
+    let to = commit_changes(&store, &found.record.base, &upper, name.as_ref(), made)?;
+    if let Some(paused) = paused {
+        paused.end()?;
+    }
+    print(&format!("{}\n", to.config))
+}
+
+pub fn export(place: &Place, words: &Export) -> Result<(), Failure> {
+    let store = place.store()?;
+    let found = containers::find(place, &words.container)?;
+    let (upper, _held) = found.changes()?;
+    let mut lease = store.lease()?;
+    lease.add(&store, &found.record.layers)?;
+    if found.record.copied {
+        let copy = found.directory.join("copy");
+        return archive::write_out(words.output.as_deref(), |out| {
+            Ok(write_layer(&copy, &Owners::AsTheyAre, out)?)
+        });
+    }
+    let mut all = vec![upper];
+    all.extend(below(&found, &store));
+    let target = found.directory.join("merged");
+    containers::make_all(&target)?;
+    let userns = match &found.record.maps {
+        Some(maps) => Some(
+            user_namespace(&maps.uids, &maps.gids).map_err(|error| Failure::new(error.report()))?,
+        ),
+        None => None,
+    };
+    own_mounts()?;
+    let layers = Layers {
+        lower: &all,
+        upper: None,
+        user_xattrs: Privileges::own().user_xattrs(),
+        userns: userns.as_ref().map(AsFd::as_fd),
+        // Its changes have the host's numbers already.
+        unmapped: 1,
+    };
+    mount_at(&layers, &target)?;
+    archive::write_out(words.output.as_deref(), |out| {
+        Ok(write_layer(&target, &owners(&found), out)?)
+    })
+}
+
+pub fn diff(place: &Place, container: &str) -> Result<(), Failure> {
+    let store = place.store()?;
+    let found = containers::find(place, container)?;
+    let (upper, _held) = found.changes()?;
+    let mut out = Vec::new();
+    by_themselves(&found)?;
+    for (change, path) in changes(&upper, &below(&found, &store))? {
+        out.extend_from_slice(match change {
+            Change::Changed => b"C ",
+            Change::Added => b"A ",
+            Change::Deleted => b"D ",
+        });
+        out.extend_from_slice(&path);
+        out.push(b'\n');
+    }
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(&out).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(format!("standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whose numbers its files' owners are.
+fn owners(found: &Found) -> Owners {
+    found
+        .record
+        .maps
+        .as_ref()
+        .map_or(Owners::AsTheyAre, Maps::owners)
+}
+
+/// What its changes are changes of, from the uppermost to the lowest.
+fn below(found: &Found, store: &Store) -> Vec<PathBuf> {
+    let mut below = vec![found.directory.join(INIT)];
+    below.retain(|path| path.is_dir());
+    below.extend(lower(store, &found.record.layers));
+    below
+}
+
+/// Refuses a container whose root is a copy.
+fn by_themselves(found: &Found) -> Result<(), Failure> {
+    if found.record.copied {
+        return Err(Failure::new(
+            "the container's root is a copy of its layers, as overlay could not be used, so its changes are not known: `tare export` has all its files",
+        ));
+    }
+    Ok(())
+}
+
+/// A container that stands still as long as we live: another process keeps it so, which lets it go however we end.
+struct Paused(Child);
+
+impl Paused {
+    fn new(place: &Place, found: &Found) -> Result<Self, Failure> {
+        let failed = |error: std::io::Error| Failure::new(format!("pause the container: {error}"));
+        let mut child = Command::new("/proc/self/exe")
+            .arg("--root")
+            .arg(&place.root)
+            .arg("--run-root")
+            .arg(&place.run)
+            .args(["keep-paused", &found.record.id])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            // An interrupt from the terminal is ours.
+            .process_group(0)
+            .spawn()
+            .map_err(failed)?;
+        let mut said = String::new();
+        if let Some(stdout) = child.stdout.take() {
+            let _ = BufReader::new(stdout).read_line(&mut said);
+        }
+        let paused = Self(child);
+        if said.trim() == "paused" {
+            return Ok(paused);
+        }
+        paused.end()?;
+        Err(Failure::new(
+            "the container was not paused; --pause=false takes it as it runs",
+        ))
+    }
+
+    fn end(mut self) -> Result<(), Failure> {
+        drop(self.0.stdin.take());
+        match self.0.wait() {
+            Ok(status) if status.success() => Ok(()),
+            // It has said why.
+            Ok(_) => Err(Failure::new(
+                "the container can't be paused and resumed; --pause=false takes it as it runs",
+            )),
+            Err(error) => Err(Failure::new(format!("wait for the pause's end: {error}"))),
+        }
+    }
+}
+
+/// Pauses a container, says so, and resumes it when standard input ends.
+pub fn keep_paused(place: &Place, id: &str) -> Result<(), Failure> {
+    let wrong = |error: tare_runtime::Error| Failure::new(error.report());
+    let container = place.runtime().load(id).map_err(wrong)?;
+    container.pause().map_err(wrong)?;
+    let said = {
+        let mut out = std::io::stdout().lock();
+        out.write_all(b"paused\n").and_then(|()| out.flush())
+    };
+    if said.is_ok() {
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+    }
+    container.resume().map_err(wrong)
+}
