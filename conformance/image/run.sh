@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Images against a real registry, as root: conformance/image/run.sh [PART...], of basic, logins, kills, places, archives, containers, kept, roots
+# Images against a real registry, as root: conformance/image/run.sh [PART...], of basic, logins, kills, places, archives, containers, kept, roots, rootless
 # Without -e: each check notes its own outcome.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
@@ -10,7 +10,7 @@ cd "$(dirname "$0")/../.." || exit
 .ci/toolchain
 .ci/need docker-registry busybox-static openssl apache2-utils skopeo umoci libarchive-tools attr xz-utils bzip2 zstd util-linux
 .ci/need --tool python3 python3
-.ci/build-tare.sh
+.ci/build-tare.sh || exit
 tare=$(realpath "${CARGO_TARGET_DIR:-target}/release/tare")
 here=$PWD/conformance/image
 # shellcheck source=conformance/image/registry.sh
@@ -93,7 +93,7 @@ push_image() { # push_image NAME LAYERS
 quietly() { "$@" >/dev/null 2>&1; }
 
 parts=("${@:-}")
-[ -n "${parts[0]}" ] || parts=(basic logins kills places archives containers kept roots)
+[ -n "${parts[0]}" ] || parts=(basic logins kills places archives containers kept roots rootless)
 start_registry "$work/registry"
 image=127.0.0.1:$port/some/image:1
 push_image "$image" 6

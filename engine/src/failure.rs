@@ -42,7 +42,7 @@ pub fn chain(error: &dyn Error) -> String {
     let mut source = error.source();
     while let Some(error) = source {
         let next = error.to_string();
-        if !text.ends_with(&next) {
+        if !text.contains(&next) {
             text = format!("{text}: {next}");
         }
         source = error.source();

@@ -14,7 +14,7 @@ use thiserror::Error;
 
 /// Why a root could not be copied.
 #[derive(Debug, Error)]
-#[error("copy the container's root: {what} {path:?}: {source}")]
+#[error("copy the container's root: {what} {path:?}")]
 pub struct CopyError {
     /// What was tried.
     pub what: &'static str,

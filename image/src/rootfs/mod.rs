@@ -48,7 +48,7 @@ pub struct Upper<'a> {
 
 /// Why a root could not be mounted.
 #[derive(Debug, Error)]
-#[error("mount the container's root by overlay: {what}: {source}{hint}")]
+#[error("mount the container's root by overlay: {what}{hint}")]
 pub struct RootfsError {
     /// The step.
     pub what: String,
@@ -155,10 +155,19 @@ fn open_upper(upper: &Upper) -> Result<OpenUpper, RootfsError> {
 
 /// Beyond plain stacking nothing is used: a layer's differences must be readable without overlay.
 const PLAIN: [(&str, &str); 3] = [
+    ("index", "off"),
     ("redirect_dir", "off"),
     ("metacopy", "off"),
-    ("index", "off"),
 ];
+
+/// With `user.` attributes the other two are off, and may not be named.
+fn plain(layers: &Layers) -> &'static [(&'static str, &'static str)] {
+    if layers.user_xattrs {
+        &PLAIN[..1]
+    } else {
+        &PLAIN
+    }
+}
 
 fn by_descriptors(
     layers: &Layers,
@@ -204,9 +213,9 @@ fn by_descriptors(
     if layers.user_xattrs {
         fsconfig_set_flag(&fs, "userxattr").map_err(step("userxattr"))?;
     }
-    for (key, value) in PLAIN {
+    for (key, value) in plain(layers) {
         // A kernel without a feature has nothing to turn off.
-        let _ = fsconfig_set_string(&fs, key, value);
+        let _ = fsconfig_set_string(&fs, *key, *value);
     }
     fsconfig_create(&fs).map_err(step("create"))?;
     let mount = fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
@@ -243,7 +252,7 @@ fn by_string(
     if layers.user_xattrs {
         options += ",userxattr";
     }
-    for (key, value) in PLAIN {
+    for (key, value) in plain(layers) {
         options += &format!(",{key}={value}");
     }
     if options.len() >= 4096 {
