@@ -92,6 +92,27 @@ quietly "$tare" run --rm "$image" true
 check kept/orphan-exited 0 'Exited \(unknown\).* three$' "$tare" ps -a
 check kept/orphan-has-its-changes 0 '^A /kept$' "$tare" diff three
 
+# Killed anywhere: each is a container or nothing, and none keeps a name that is nobody's.
+for n in $(seq 60); do
+  "$tare" run --name "k$((n % 4))" "$image" touch /x >/dev/null 2>&1 &
+  run=$!
+  sleep "0.0$((RANDOM % 6))$((RANDOM % 10))"
+  kill -KILL $run 2>/dev/null || true
+  wait $run 2>/dev/null || true
+  "$tare" ps -aq --no-trunc >"$work/listed" || break
+  if [ $((n % 10)) = 0 ]; then for name in k0 k1 k2 k3; do "$tare" rm -f $name >/dev/null 2>&1 || true; done; fi
+done
+same kept/killed-runs-are-listed $n 60
+sleep 0.3
+quietly "$tare" run --rm "$image" true
+for left in $("$tare" ps -aq --no-trunc); do
+  case $("$tare" ps -a --no-trunc | grep "^$left") in *' k'[0-3]) "$tare" rm -f "$left" >/dev/null || break ;; esac
+done
+same kept/killed-runs-are-removed "$("$tare" ps -a | grep -c ' k[0-3]$')" 0
+same kept/killed-runs-leave-no-directory "$(find "$TARE_ROOT/containers" -mindepth 1 -maxdepth 1 | wc -l)" "$("$tare" ps -aq | wc -l)"
+check kept/killed-runs-leave-no-name 0 '^free$' "$tare" run --rm --name k1 "$image" /bin/busybox echo free
+same kept/killed-runs-leave-no-mount "$(find /run/tare/containers /run/tare/runtime -mindepth 1 2>/dev/null | head -n 1)" ""
+
 check kept/rm 0 '^one$' "$tare" rm one three
 check kept/rm-again 1 'No such container: one' "$tare" rm one
 quietly "$tare" rmi -f committed:1 committed:2 committed:3 exported running

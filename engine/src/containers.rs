@@ -24,7 +24,7 @@ use tare_image::diff::{Extent, Owners};
 use tare_image::manifest::RunConfig;
 use tare_image::store::Ref;
 use tare_oci::IdMapping;
-use tare_runtime::{Runtime, Status};
+use tare_runtime::{Error, Runtime, Status};
 
 /// What is known of a container beside its changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -202,8 +202,13 @@ impl Found {
             Ok(Some(Status::Running)) => State::Running,
             Ok(Some(Status::Paused)) => State::Paused,
             Ok(Some(Status::Creating | Status::Created)) => State::Created,
-            Ok(_) if self.held()? && self.record.finished.is_none() => State::Created,
-            Ok(_) => State::Exited,
+            // The state of one whose making or end was cut short says no more.
+            Ok(_) | Err(Error::Corrupt { .. }) => {
+                match self.held()? && self.record.finished.is_none() {
+                    true => State::Created,
+                    false => State::Exited,
+                }
+            }
             Err(error) => return Err(Failure::new(error.report())),
         })
     }
