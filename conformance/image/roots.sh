@@ -35,10 +35,22 @@ same roots/copy-says-why "$(inner run --rm "$image" true 2>&1 | grep -c 'mount t
 same roots/copy-environment "$(inner run --rm -e X=copied "$image" env 2>/dev/null | grep ^X)" X=copied
 tree() { /bin/busybox find / -xdev -mindepth 1 ! -path '/proc*' ! -path '/sys*' ! -path '/dev*' ! -path /etc ! -path '/etc/host*' ! -path '/etc/resolv.conf' \( -type d -exec /bin/busybox stat -c '%n %A %u:%g %Y' {} + -o -exec /bin/busybox stat -c '%n %A %u:%g %s %Y %h' {} + \) | /bin/busybox sort; }
 same roots/copy-is-the-same "$(inner run --rm "$image" sh -c "$(declare -f tree); tree" 2>/dev/null)" "$("$tare" run --rm "$image" sh -c "$(declare -f tree); tree")"
-inner run --name copied "$image" sh -c 'echo new >/new' 2>/dev/null
-same roots/copy-export "$(inner export copied | tar -xO new)" new
-check roots/copy-commit 1 'its changes are not known' "$tare" --root "$work/there/root" commit copied
-check roots/copy-mapped 125 'overlay' "$tare" --root "$work/there/root" run --rm "${ids[@]}" "$image" true
+inner run --name copied "$image" sh -c 'echo new >/new; /bin/busybox rm -r /layer-1; mkdir /layer-1; echo me >/layer-1/me; /bin/busybox rm /etc/group; /bin/busybox chmod 600 /etc/passwd; /bin/busybox ln /new /linked; /bin/busybox ln -s to /link' 2>/dev/null
+same roots/copy-diff "$(inner diff copied)" "$(printf '%s\n' 'C /etc' 'D /etc/group' 'C /etc/passwd' 'C /layer-1' 'D /layer-1/d0' 'D /layer-1/d1' 'A /layer-1/me' 'A /link' 'A /linked' 'A /new' | sort -k 2)"
+same roots/copy-export "$(inner export copied | tar -xO linked)" new
+check roots/copy-commit 0 '^sha256:' "$tare" --root "$work/there/root" commit copied of-copied
+inner save of-copied | "$tare" load >/dev/null
+same roots/copy-committed "$("$tare" run --rm of-copied sh -c 'cat /new /layer-1/* /linked; ls /layer-1 /etc/group; /bin/busybox stat -c %a /etc/passwd; /bin/busybox readlink /link' 2>&1 | xargs)" "new me new ls: /etc/group: No such file or directory /layer-1: me 600 to"
+inner commit copied of-copied:2 >/dev/null
+same roots/copy-committed-twice "$(inner inspect of-copied | grep -A9 RootFS | md5sum)" "$(inner inspect of-copied:2 | grep -A9 RootFS | md5sum)"
+# A layer that hides something is unpacked there too.
+quietly "$tare" tag of-copied "127.0.0.1:$port/hides"
+quietly "$tare" push "127.0.0.1:$port/hides"
+quietly "$tare" rmi of-copied "127.0.0.1:$port/hides"
 inner rm copied >/dev/null
+inner rmi of-copied of-copied:2 >/dev/null
+quietly inner pull --quiet "127.0.0.1:$port/hides"
+same roots/copy-hides "$(inner run --rm "127.0.0.1:$port/hides" ls /etc /layer-1 2>/dev/null | grep -v '^host\|^resolv' | xargs)" "/etc: passwd /layer-1: me"
+check roots/copy-mapped 125 'overlay' "$tare" --root "$work/there/root" run --rm "${ids[@]}" "$image" true
 same roots/copy-leaves-nothing "$(find "$work/there/root/containers" -mindepth 1)" ""
 umount "$work/there"

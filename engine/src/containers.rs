@@ -242,6 +242,11 @@ impl Found {
         Ok((self.directory.join("upper"), held))
     }
 
+    /// The same, for one alone.
+    pub fn hold_changes(&self) -> Result<OwnedFd, Failure> {
+        in_use(&self.directory, FlockOperation::LockExclusive)
+    }
+
     /// Takes it away with its name.
     pub fn remove(&self, place: &Place) -> Result<(), Failure> {
         remove(place, &self.record, &self.directory)

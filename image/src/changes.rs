@@ -1,7 +1,7 @@
 //! What an overlay's upper directory changes of the layers below, as `docker diff` lists it.
 
-use crate::diff::DiffError;
-use crate::unpack::Privileges;
+use crate::diff::{Changes, DiffError};
+use crate::unpack::{Privileges, whiteout};
 use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ pub enum Change {
 }
 
 /// The changes in the order of their paths, which begin with `/`; layers from the uppermost to the lowest.
-pub fn changes(upper: &Path, lower: &[PathBuf]) -> Result<Vec<(Change, Vec<u8>)>, DiffError> {
+pub fn changes(upper: &Changes, lower: &[PathBuf]) -> Result<Vec<(Change, Vec<u8>)>, DiffError> {
     let open = |path: &Path| {
         fs::open(path, DIRECTORY, Mode::empty())
             .map_err(|errno| DiffError::io("open", path.as_os_str().as_encoded_bytes(), errno))
@@ -31,7 +31,11 @@ pub fn changes(upper: &Path, lower: &[PathBuf]) -> Result<Vec<(Change, Vec<u8>)>
         below: below?,
         found: Vec::new(),
     };
-    comparing.directory(&open(upper)?, b"")?;
+    comparing.directory(&open(&upper.directory)?, b"")?;
+    let gone = upper.gone.iter().map(|path| [b"/", &path[..]].concat());
+    comparing
+        .found
+        .extend(gone.map(|path| (Change::Deleted, path)));
     comparing.found.sort_by(|one, other| one.1.cmp(&other.1));
     Ok(comparing.found)
 }
@@ -128,7 +132,7 @@ impl Comparing {
             };
             let stat = fs::fstat(&fd)?;
             match FileType::from_raw_mode(stat.st_mode) {
-                FileType::CharacterDevice if stat.st_rdev == 0 => return Ok(Says::Gone),
+                _ if whiteout::is_one(layer, &relative[..end], &stat) => return Ok(Says::Gone),
                 FileType::Directory if last => return Ok(Says::There { directory: true }),
                 FileType::Directory => {
                     let readable = fs::openat(&fd, ".", DIRECTORY, Mode::empty())?;

@@ -1,6 +1,6 @@
 //! What a container has changed, as an image: one more layer on those that it began with.
 
-use crate::diff::{DiffError, Owners, write_layer};
+use crate::diff::{Changes, DiffError, write_layer};
 use crate::layer::{LayerError, LayerWriter};
 use crate::manifest::{Descriptor, History, LAYERS_LIMIT, Manifest, RunConfig, media};
 use crate::store::{Name, Ref, Store, StoreError};
@@ -8,7 +8,6 @@ use crate::unpack::Limits;
 use crate::{Digest, Reference};
 use serde_json::{Map, Value};
 use std::io::{self, Write};
-use std::path::Path;
 use thiserror::Error;
 
 /// Why no image could be made.
@@ -44,17 +43,15 @@ pub struct CommittedAs {
     pub comment: String,
     /// What a container of it runs.
     pub config: RunConfig,
-    /// Whose numbers owners are in the directory.
-    pub owners: Owners,
 }
 
-/// Makes an image of a base and of an overlay's upper directory, which nobody may change meanwhile; under a name, or under none.
+/// Makes an image of a base and of a container's changes, which nobody may add to meanwhile; under a name, or under none.
 ///
 /// The base's layers stay what they were, so whoever has them needs only the new one.
 pub fn commit(
     store: &Store,
     base: &Ref,
-    upper: &Path,
+    changes: &Changes,
     name: Option<&Reference>,
     made: CommittedAs,
 ) -> Result<Ref, CommitError> {
@@ -66,7 +63,7 @@ pub fn commit(
     if below.layers.len() >= LAYERS_LIMIT {
         return Err(CommitError::Layers(below.layers.len()));
     }
-    let (diff_id, size) = layer(store, upper, &made.owners)?;
+    let (diff_id, size) = layer(store, changes)?;
     lease.add(store, &[diff_id])?;
 
     config.rootfs.diff_ids.push(diff_id);
@@ -121,13 +118,13 @@ pub fn commit(
 }
 
 /// The changes as a layer of the store.
-fn layer(store: &Store, upper: &Path, owners: &Owners) -> Result<(Digest, u64), CommitError> {
+fn layer(store: &Store, changes: &Changes) -> Result<(Digest, u64), CommitError> {
     let writer = LayerWriter::new(store, Limits::default(), false).map_err(CommitError::Layer)?;
     let mut taking = Taking {
         writer,
         refused: None,
     };
-    let written = write_layer(upper, owners, &mut taking);
+    let written = write_layer(changes, &mut taking);
     if let Some(error) = taking.refused {
         return Err(CommitError::Layer(error));
     }

@@ -6,11 +6,11 @@
 use crate::unpack::{Privileges, overlay_mark};
 use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::PathBuf;
 use tare_tar::{Entry, Kind, Time, Writer};
 use thiserror::Error;
 
@@ -101,8 +101,31 @@ impl Owners {
     }
 }
 
-/// Writes the layer of a directory; sockets are left out, as an archive has no such thing.
-pub fn write_layer(upper: &Path, owners: &Owners, out: &mut dyn Write) -> Result<(), DiffError> {
+/// What a layer is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changes {
+    /// An overlay's upper directory, or what stands for one.
+    pub directory: PathBuf,
+    /// What is gone beside what the directory itself says: paths without a slash at either end, in directories that it has.
+    pub gone: BTreeSet<Vec<u8>>,
+    /// Whose numbers owners are in it.
+    pub owners: Owners,
+}
+
+impl Changes {
+    /// A directory as it is.
+    pub fn of(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            gone: BTreeSet::new(),
+            owners: Owners::AsTheyAre,
+        }
+    }
+}
+
+/// Writes the layer of changes; sockets are left out, as an archive has no such thing.
+pub fn write_layer(changes: &Changes, out: &mut dyn Write) -> Result<(), DiffError> {
+    let upper = changes.directory.as_path();
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let root = fs::open(upper, flags, Mode::empty())
         .map_err(|errno| DiffError::io("open", upper.as_os_str().as_encoded_bytes(), errno))?;
@@ -110,7 +133,7 @@ pub fn write_layer(upper: &Path, owners: &Owners, out: &mut dyn Write) -> Result
         writer: Writer::new(),
         out,
         links: HashMap::new(),
-        owners,
+        changes,
         opaque: Privileges::own().opaque().as_bytes(),
     };
     walk.directory(&root, b"")?;
@@ -127,7 +150,7 @@ struct Walk<'a> {
     out: &'a mut dyn Write,
     /// The first name of each file that has several.
     links: HashMap<(u64, u64), Vec<u8>>,
-    owners: &'a Owners,
+    changes: &'a Changes,
     opaque: &'static [u8],
 }
 
@@ -151,14 +174,32 @@ impl Walk<'_> {
                 names.push(name.to_vec());
             }
         }
+        // Those of the directory itself, not of what is below it.
+        let prefix = if path.is_empty() {
+            Vec::new()
+        } else {
+            [path, b"/"].concat()
+        };
+        let gone = self.changes.gone.range(prefix.clone()..);
+        let gone = gone.map_while(|gone| gone.strip_prefix(&prefix[..]));
+        names.extend(
+            gone.filter(|name| !name.contains(&b'/'))
+                .map(<[u8]>::to_vec),
+        );
         names.sort_unstable();
+        let time = fs::fstat(directory)
+            .map_err(|errno| DiffError::io("look at", path, errno))?
+            .st_mtime;
         for name in names {
             let below = if path.is_empty() {
                 name.clone()
             } else {
                 [path, b"/", &name].concat()
             };
-            self.one(directory.as_fd(), &name, &below)?;
+            match self.changes.gone.contains(&below) {
+                true => self.whiteout(&below, time)?,
+                false => self.one(directory.as_fd(), &name, &below)?,
+            }
         }
         Ok(())
     }
@@ -171,13 +212,15 @@ impl Walk<'_> {
             FileType::Directory => Kind::Directory,
             FileType::Symlink => Kind::Symlink,
             FileType::Fifo => Kind::Fifo,
-            FileType::CharacterDevice if stat.st_rdev == 0 => return self.whiteout(path, &stat),
+            FileType::CharacterDevice if stat.st_rdev == 0 => {
+                return self.whiteout(path, stat.st_mtime);
+            }
             FileType::CharacterDevice => Kind::CharDevice,
             FileType::BlockDevice => Kind::BlockDevice,
             _ => return Ok(()),
         };
         let mut entry = Entry::new(kind.clone(), path, stat.st_mode & 0o7777);
-        let owner = self.owners.inside(stat.st_uid, stat.st_gid);
+        let owner = self.changes.owners.inside(stat.st_uid, stat.st_gid);
         let (uid, gid) = owner.ok_or_else(|| DiffError::Owner {
             path: shown(path),
             uid: stat.st_uid,
@@ -207,7 +250,7 @@ impl Walk<'_> {
                 self.give()?;
                 if opaque {
                     let mark = [path, b"/.wh..wh..opq"].concat();
-                    self.mark(&mark, &stat)?;
+                    self.mark(&mark, stat.st_mtime)?;
                 }
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let below = fs::openat(parent, name, flags, Mode::empty()).map_err(io("open"))?;
@@ -258,18 +301,18 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn whiteout(&mut self, path: &[u8], stat: &fs::Stat) -> Result<(), DiffError> {
+    fn whiteout(&mut self, path: &[u8], time: i64) -> Result<(), DiffError> {
         let (folder, name) = match path.iter().rposition(|byte| *byte == b'/') {
             Some(slash) => path.split_at(slash + 1),
             None => (&b""[..], path),
         };
-        self.mark(&[folder, b".wh.", name].concat(), stat)
+        self.mark(&[folder, b".wh.", name].concat(), time)
     }
 
     /// An empty file that means something by its name.
-    fn mark(&mut self, path: &[u8], stat: &fs::Stat) -> Result<(), DiffError> {
+    fn mark(&mut self, path: &[u8], time: i64) -> Result<(), DiffError> {
         let mut entry = Entry::new(Kind::File, path, 0o600);
-        entry.mtime.seconds = stat.st_mtime;
+        entry.mtime.seconds = time;
         self.writer.entry(&entry);
         Ok(self.give()?)
     }

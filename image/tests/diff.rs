@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use tare_image::Digest;
-use tare_image::diff::{Extent, Owners, write_layer};
+use tare_image::diff::{Changes, Extent, Owners, write_layer};
 use tare_image::pipeline::{Expected, Settings, unpack};
 use tare_image::store::Store;
 use tare_image::unpack::{Limits, Privileges};
@@ -21,7 +21,7 @@ impl Drop for Place {
 
 fn layer_of(upper: &Path) -> Vec<u8> {
     let mut bytes = Vec::new();
-    write_layer(upper, &Owners::AsTheyAre, &mut bytes).unwrap();
+    write_layer(&Changes::of(upper), &mut bytes).unwrap();
     bytes
 }
 
@@ -142,7 +142,7 @@ fn an_upper_directory_and_back() {
         none,
     )
     .unwrap();
-    let error = write_layer(&upper, &Owners::AsTheyAre, &mut Vec::new())
+    let error = write_layer(&Changes::of(&upper), &mut Vec::new())
         .unwrap_err()
         .to_string();
     assert!(error.contains("overlay's mark"), "{error}");
@@ -167,8 +167,12 @@ fn owners_are_the_containers() {
             uids: vec![extent(uid)],
             gids: vec![extent(meta.gid())],
         };
+        let changes = Changes {
+            owners,
+            ..Changes::of(&upper)
+        };
         let mut bytes = Vec::new();
-        write_layer(&upper, &owners, &mut bytes).map(|()| bytes)
+        write_layer(&changes, &mut bytes).map(|()| bytes)
     };
     let bytes = layer(meta.uid()).unwrap();
     // The fields of the header (POSIX, ustar).

@@ -7,9 +7,9 @@ use crate::failure::Failure;
 use crate::namespace::own_mounts;
 use crate::place::Place;
 use crate::run::place::lower;
-use crate::run::root::INIT;
+use crate::run::root::{COPY, INIT};
 use std::io::{BufRead, BufReader, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -17,8 +17,8 @@ use std::time::SystemTime;
 use tare_image::Reference;
 use tare_image::changes::{Change, changes};
 use tare_image::commit::{CommittedAs, commit as commit_changes};
-use tare_image::diff::{Owners, write_layer};
-use tare_image::rootfs::{Layers, mount_at};
+use tare_image::diff::{Changes, Owners, write_layer};
+use tare_image::rootfs::{Layers, changes_of_copy, mount_at};
 use tare_image::store::Store;
 use tare_image::unpack::Privileges;
 use tare_runtime::user_namespace;
@@ -33,12 +33,11 @@ pub fn commit(place: &Place, words: &Commit) -> Result<(), Failure> {
     }
     let found = containers::find(place, &words.container)?;
     let config = change::apply(found.record.config.clone(), &words.change).map_err(Failure::new)?;
-    let (upper, _held) = found.changes()?;
-    by_themselves(&found)?;
     let paused = match words.pause && found.state(&place.runtime())? == State::Running {
         true => Some(Paused::new(place, &found)?),
         false => None,
     };
+    let (changed, _held) = changed(&found, &store)?;
     let command = found
         .record
         .config
@@ -51,9 +50,8 @@ pub fn commit(place: &Place, words: &Commit) -> Result<(), Failure> {
         author: words.author.clone(),
         comment: words.message.clone(),
         config,
-        owners: owners(&found),
     };
-    let to = commit_changes(&store, &found.record.base, &upper, name.as_ref(), made)?;
+    let to = commit_changes(&store, &found.record.base, &changed, name.as_ref(), made)?;
     if let Some(paused) = paused {
         paused.end()?;
     }
@@ -67,9 +65,9 @@ pub fn export(place: &Place, words: &Export) -> Result<(), Failure> {
     let mut lease = store.lease()?;
     lease.add(&store, &found.record.layers)?;
     if found.record.copied {
-        let copy = found.directory.join("copy");
+        let copy = found.directory.join(COPY);
         return archive::write_out(words.output.as_deref(), |out| {
-            Ok(write_layer(&copy, &Owners::AsTheyAre, out)?)
+            Ok(write_layer(&Changes::of(copy), out)?)
         });
     }
     let mut all = vec![upper];
@@ -92,18 +90,21 @@ pub fn export(place: &Place, words: &Export) -> Result<(), Failure> {
         unmapped: 1,
     };
     mount_at(&layers, &target)?;
+    let merged = Changes {
+        owners: owners(&found),
+        ..Changes::of(target)
+    };
     archive::write_out(words.output.as_deref(), |out| {
-        Ok(write_layer(&target, &owners(&found), out)?)
+        Ok(write_layer(&merged, out)?)
     })
 }
 
 pub fn diff(place: &Place, container: &str) -> Result<(), Failure> {
     let store = place.store()?;
     let found = containers::find(place, container)?;
-    let (upper, _held) = found.changes()?;
+    let (changed, _held) = changed(&found, &store)?;
     let mut out = Vec::new();
-    by_themselves(&found)?;
-    for (change, path) in changes(&upper, &below(&found, &store))? {
+    for (change, path) in changes(&changed, &below(&found, &store))? {
         out.extend_from_slice(match change {
             Change::Changed => b"C ",
             Change::Added => b"A ",
@@ -138,14 +139,26 @@ fn below(found: &Found, store: &Store) -> Vec<PathBuf> {
     below
 }
 
-/// Refuses a container whose root is a copy.
-fn by_themselves(found: &Found) -> Result<(), Failure> {
-    if found.record.copied {
-        return Err(Failure::new(
-            "the container's root is a copy of its layers, as overlay could not be used, so its changes are not known: `tare export` has all its files",
-        ));
+/// A container's changes, by themselves also where its root is a copy; they stay until the descriptor is closed.
+fn changed(found: &Found, store: &Store) -> Result<(Changes, OwnedFd), Failure> {
+    if !found.record.copied {
+        let (upper, held) = found.changes()?;
+        let changes = Changes {
+            owners: owners(found),
+            ..Changes::of(upper)
+        };
+        return Ok((changes, held));
     }
-    Ok(())
+    let held = found.hold_changes()?;
+    let target = found.directory.join("changed");
+    if target.exists() {
+        std::fs::remove_dir_all(&target)
+            .map_err(|error| containers::failed("remove", &target, &error))?;
+    }
+    containers::make_all(&target)?;
+    let copy = found.directory.join(COPY);
+    let changes = changes_of_copy(&copy, &below(found, store), &target)?;
+    Ok((changes, held))
 }
 
 /// A container that stands still as long as we live: another process keeps it so, which lets it go however we end.

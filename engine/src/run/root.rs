@@ -13,7 +13,7 @@ use std::fs;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use tare_image::rootfs::{Layers, RootfsError, Upper, copy_to, mount_at};
+use tare_image::rootfs::{Layers, RootfsError, Upper, changes_of_copy, copy_to, mount_at};
 use tare_image::unpack::Privileges;
 
 /// What a root is made of.
@@ -36,6 +36,8 @@ pub struct Root<'a> {
 
 /// In the container's directory: the places of mounts.
 pub const INIT: &str = "init";
+/// In the container's directory: the whole root, where overlay can't be used.
+pub const COPY: &str = "copy";
 
 /// The places of what every container has mounted; those of files are files.
 const PLACES: [(&str, bool); 6] = [
@@ -121,12 +123,20 @@ impl Root<'_> {
     }
 
     fn by_copy(&mut self) -> Result<(), Failure> {
-        let copy = self.make("copy", None)?;
+        let copy = self.make(COPY, None)?;
         self.layers
             .retain(|layer| *layer != self.changes.join(INIT));
         copy_to(&self.layers, &copy)?;
         mount_bind(&copy, self.target).map_err(|errno| failed("bind", &copy, &errno.into()))?;
-        self.make_places(false)
+        self.make_places(self.keep)?;
+        if self.keep {
+            let init = self.changes.join(INIT);
+            if init.exists() {
+                fs::remove_dir_all(&init).map_err(|error| failed("remove", &init, &error))?;
+            }
+            changes_of_copy(&copy, &self.layers, &self.make(INIT, None)?)?;
+        }
+        Ok(())
     }
 
     /// A directory beside the changes; the root itself is as the uppermost layer has it.

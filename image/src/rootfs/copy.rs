@@ -1,13 +1,13 @@
 //! A root as a copy of its layers, for where overlay can't be used. It takes as long as writing them, and as much room; file systems
 //! that share blocks (btrfs, XFS) share them here too.
 
-use crate::unpack::{Privileges, overlay_mark};
+use super::view::{DIRECTORY, at, open, shown, together};
+use crate::unpack::{Privileges, overlay_mark, whiteout};
 use rustix::fs::{
-    self, AtFlags, Dir, FileType, Gid, Mode, OFlags, SeekFrom, Timespec, Timestamps, Uid,
-    XattrFlags,
+    self, AtFlags, FileType, Gid, Mode, OFlags, SeekFrom, Timespec, Timestamps, Uid, XattrFlags,
 };
 use rustix::io::Errno;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -26,13 +26,6 @@ pub struct CopyError {
 
 /// Copies what layers show together, from the uppermost to the lowest, into an empty directory.
 pub fn copy_to(lower: &[PathBuf], target: &Path) -> Result<(), CopyError> {
-    let open = |path: &Path| {
-        fs::open(path, DIRECTORY, Mode::empty()).map_err(|source| CopyError {
-            what: "open",
-            path: path.display().to_string(),
-            source,
-        })
-    };
     let layers: Result<Vec<OwnedFd>, CopyError> = lower.iter().map(|path| open(path)).collect();
     let layers = layers?;
     let target = open(target)?;
@@ -56,20 +49,6 @@ pub fn copy_to(lower: &[PathBuf], target: &Path) -> Result<(), CopyError> {
     copy.attributes(&kept, &target, &stat, b"/")
 }
 
-const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
-
-fn at(what: &'static str, path: &[u8]) -> impl Fn(Errno) -> CopyError + use<> {
-    let path = String::from_utf8_lossy(path).into_owned();
-    move |source| CopyError {
-        what,
-        path: path.clone(),
-        source,
-    }
-}
-
 struct Copy {
     privileges: Privileges,
     /// The first name of each file that has several, by its layer's device and inode.
@@ -85,28 +64,16 @@ impl Copy {
         target: &OwnedFd,
         path: &[u8],
     ) -> Result<(), CopyError> {
-        let mut shown: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
-        for (number, source) in sources.iter().enumerate() {
-            for entry in Dir::read_from(source).map_err(at("list", path))? {
-                let name = entry
-                    .map_err(at("list", path))?
-                    .file_name()
-                    .to_bytes()
-                    .to_vec();
-                if !matches!(&name[..], b"." | b"..") {
-                    shown.entry(name).or_insert(number);
-                }
-            }
-        }
+        let shown = shown(&sources, path)?;
         for (name, number) in shown {
             let full = [path, b"/", &name].concat();
             let source = &sources[number];
             let stat = fs::statat(source, &name[..], AtFlags::SYMLINK_NOFOLLOW)
                 .map_err(at("look at", &full))?;
             match FileType::from_raw_mode(stat.st_mode) {
-                FileType::CharacterDevice if stat.st_rdev == 0 => {}
+                _ if whiteout::is_one(source, &name, &stat) => {}
                 FileType::Directory => {
-                    let below = self.together(&sources[number..], &name, &full)?;
+                    let below = together(self.privileges, &sources[number..], &name, &full)?;
                     let Some(uppermost) = below.first() else {
                         continue;
                     };
@@ -123,31 +90,6 @@ impl Copy {
             }
         }
         Ok(())
-    }
-
-    /// The directories of a name that are shown as one: until something hides those below.
-    fn together(
-        &self,
-        sources: &[OwnedFd],
-        name: &[u8],
-        full: &[u8],
-    ) -> Result<Vec<OwnedFd>, CopyError> {
-        let mut found = Vec::new();
-        for source in sources {
-            let fd = match fs::openat(source, name, DIRECTORY, Mode::empty()) {
-                Err(Errno::NOENT) => continue,
-                Err(Errno::NOTDIR | Errno::LOOP) => break,
-                other => other.map_err(at("open", full))?,
-            };
-            let mut value = [0u8; 1];
-            let opaque = fs::fgetxattr(&fd, self.privileges.opaque(), &mut value[..])
-                .is_ok_and(|_| value == *b"y");
-            found.push(fd);
-            if opaque {
-                break;
-            }
-        }
-        Ok(found)
     }
 
     fn file(

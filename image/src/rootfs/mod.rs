@@ -3,8 +3,11 @@
 //! Layers are handed over as descriptors where the kernel takes them (Linux 6.13), one at a time where it takes names (6.5), and else
 //! in one string, in which `/proc/self/fd` keeps them short. So no path's length limits their number.
 
+mod compare;
 mod copy;
+mod view;
 
+pub use compare::changes_of_copy;
 pub use copy::{CopyError, copy_to};
 
 use rustix::fs::{CWD, Mode, OFlags, open};

@@ -6,6 +6,7 @@ mod error;
 mod path;
 mod remove;
 mod tree;
+pub(crate) mod whiteout;
 
 pub use error::UnpackError;
 pub(crate) use remove::remove_all;
@@ -396,10 +397,7 @@ impl<R> Files<R> {
         let (parent, name) = self.tree.parent(path)?;
         let io = |errno| UnpackError::io("hide", path.bytes(), errno);
         match self.tree.there(parent.as_fd(), name).map_err(io)? {
-            There::Nothing => {
-                // Number 0/0 is no device: everybody may make it.
-                fs::mknodat(&parent, name, FileType::CharacterDevice, Mode::empty(), 0).map_err(io)
-            }
+            There::Nothing => whiteout::make(&parent, name).map_err(io),
             There::Directory => {
                 let directory = self.tree.directory(path.bytes())?;
                 self.tree.set_opaque(&*directory, path.bytes())

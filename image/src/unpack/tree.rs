@@ -4,7 +4,7 @@
 //! and a set-group-id bit its files' groups.
 
 use super::path::Path;
-use super::{Privileges, UnpackError};
+use super::{Privileges, UnpackError, whiteout};
 use rustix::fs::{
     self, AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags,
 };
@@ -204,7 +204,7 @@ impl Tree {
             Err(errno) => Err(errno),
             Ok(stat) => Ok(match FileType::from_raw_mode(stat.st_mode) {
                 FileType::Directory => There::Directory,
-                FileType::CharacterDevice if stat.st_rdev == 0 => There::Whiteout,
+                _ if whiteout::is_one(parent, name, &stat) => There::Whiteout,
                 _ => There::Other,
             }),
         }
