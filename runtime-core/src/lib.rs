@@ -42,6 +42,7 @@ mod failure;
 #[cfg(feature = "proof")]
 pub mod fault;
 mod features;
+mod foreign;
 mod helper;
 mod hint;
 mod hook;
@@ -79,6 +80,7 @@ mod weaken;
 pub use container::{Container, RdtUpdate};
 pub use error::{Errno, Error, ErrorKind, ProgramError};
 pub use features::features;
+pub use foreign::ForeignCgroup;
 pub use idmap::user_namespace;
 pub use inherit::close_on_exec_from;
 pub use options::{Console, CreateOptions, ExecOptions, ListenFds, Stdio};

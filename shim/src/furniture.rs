@@ -78,10 +78,7 @@ pub fn config(bundle: &Path, places: &[Place]) -> Result<Option<PathBuf>, Failur
     let Ok(mut config) = serde_json::from_slice::<Value>(&text) else {
         return Ok(None);
     };
-    // From 2.0 on containerd writes it; the annotation is kubelet's.
-    let written = fs::read_to_string(bundle.join("sandbox")).unwrap_or_default();
-    let named = config["annotations"]["io.kubernetes.cri.sandbox-id"].as_str();
-    let id = named.unwrap_or(&written);
+    let id = pod_of(bundle, &config);
     let Some(place) = places.iter().find(|place| place.id == id) else {
         return Ok(None);
     };
@@ -93,4 +90,19 @@ pub fn config(bundle: &Path, places: &[Place]) -> Result<Option<PathBuf>, Failur
     start::put(&path, config.to_string().as_bytes())
         .map_err(|error| Failure::io(format!("write {}", path.display()), &error))?;
     Ok(Some(path))
+}
+
+/// Whether a container is of a pod.
+pub fn is_of(bundle: &Path, pod: &str) -> bool {
+    let text = fs::read(bundle.join("config.json")).unwrap_or_default();
+    serde_json::from_slice(&text).is_ok_and(|config| pod_of(bundle, &config) == pod)
+}
+
+fn pod_of(bundle: &Path, config: &Value) -> String {
+    let named = config["annotations"]["io.kubernetes.cri.sandbox-id"].as_str();
+    named.map_or_else(
+        // From 2.0 on containerd writes it; the annotation is kubelet's.
+        || fs::read_to_string(bundle.join("sandbox")).unwrap_or_default(),
+        str::to_owned,
+    )
 }

@@ -25,4 +25,5 @@ pub mod start;
 pub mod stats;
 pub mod stdio;
 pub mod task;
+pub mod usage;
 pub mod work;

@@ -27,6 +27,8 @@ pub struct Pod {
     pub sysctls: Vec<(String, String)>,
     /// Where names are looked up; empty: as on the host.
     pub dns: Dns,
+    /// The cgroup that its containers' are below, which is its maker's; empty: it has none.
+    pub cgroup: String,
 }
 
 /// Whose processes the containers of a pod see.
@@ -98,6 +100,7 @@ impl Pod {
                 searches: dns.searches,
                 options: dns.options,
             }),
+            cgroup: linux.cgroup_parent,
         };
         pod.possible(&asked)?;
         let scope = Scope {
@@ -307,6 +310,7 @@ mod tests {
             network: "/run/netns/cni-1".to_owned(),
             ipc: true,
             pids: Pids::Container,
+            cgroup: "/kubepods/pod1".to_owned(),
             sysctls: [
                 ("sys/kernel/shmmax", "4096"),
                 ("sys/net/ipv4/ip_forward", "1"),

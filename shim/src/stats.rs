@@ -1,4 +1,5 @@
 //! Statistics, from the runtime's form into containerd's. Pure.
+use std::collections::BTreeMap;
 use tare_runtime::{Stats, stats};
 use tare_shim_wire::messages::{cgroup1, cgroup2};
 
@@ -169,15 +170,10 @@ pub fn v1(found: &Stats, oom_kills: u64, devices: &[Device]) -> cgroup1::Metrics
     }
 }
 
-/// For cgroup v2; `events` is the text of memory.events.
-pub fn v2(found: &Stats, events: &str, devices: &[Device]) -> cgroup2::Metrics {
+/// For cgroup v2; `events` is what memory.events has.
+pub fn v2(found: &Stats, events: &BTreeMap<String, u64>, devices: &[Device]) -> cgroup2::Metrics {
     let raw = |key: &str| found.memory.raw.get(key).copied().unwrap_or(0);
-    let event = |key: &str| {
-        events
-            .lines()
-            .find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.parse().ok())
-            .unwrap_or(0)
-    };
+    let event = |key: &str| events.get(key).copied().unwrap_or(0);
     cgroup2::Metrics {
         pids: Some(cgroup2::PidsStat {
             current: found.pids.current,
@@ -357,7 +353,9 @@ mod tests {
         found.blkio.io_service_bytes_recursive = vec![entry("Read", 5), entry("Write", 6)];
         found.blkio.io_serviced_recursive = vec![entry("Read", 1), entry("Discard", 9)];
         found.memory.raw.insert("anon".to_owned(), 77);
-        let metrics = v2(&found, "low 0\noom 2\noom_kill 3\n", &[]);
+        let events = [("low", 0), ("oom", 2), ("oom_kill", 3)];
+        let events = events.map(|(key, value)| (key.to_owned(), value)).into();
+        let metrics = v2(&found, &events, &[]);
         let io = metrics.io.unwrap().usage;
         assert_eq!(
             (io.len(), io[0].rbytes, io[0].wbytes, io[0].rios),

@@ -4,14 +4,16 @@ use crate::furniture::Place;
 use crate::life::Which;
 use crate::options::Options;
 use crate::record::{self, Record};
-use crate::stats;
+use crate::stats::{self, Device};
 use crate::stdio::{self, Made, Streams};
+use crate::usage::Usage;
 use crate::{furniture, rootfs};
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use tare_runtime::{
-    CgroupManager, Console, Container, CreateOptions, ExecOptions, OomWatch, RdtUpdate, Runtime,
-    Signal, Status, Stdio,
+    CgroupManager, Console, Container, CreateOptions, ErrorKind, ExecOptions, ForeignCgroup,
+    OomWatch, RdtUpdate, Runtime, Signal, Stats, Status, Stdio,
 };
 use tare_shim_wire::messages::google::Any;
 use tare_shim_wire::messages::task::Mount;
@@ -267,22 +269,79 @@ pub fn update(runtime: &Runtime, id: &str, resources: &Any) -> Result<(), Failur
 pub fn stats(runtime: &Runtime, id: &str) -> Result<Any, Failure> {
     let container = runtime.load(id).map_err(|error| Failure::of(&error))?;
     let found = container.stats().map_err(|error| Failure::of(&error))?;
-    let kills = container.oom_kills().unwrap_or(0);
-    let network = container
-        .pid()
-        .map(|pid| format!("/proc/{}/net/dev", pid.as_raw_pid()))
-        .and_then(|path| std::fs::read_to_string(path).ok())
-        .map(|text| stats::network(&text))
-        .unwrap_or_default();
-    let paths = &container.record().cgroup_paths;
-    if paths.contains_key("memory") || paths.contains_key("cpu") {
-        return Ok(Any::pack(&stats::v1(&found, kills, &network)));
+    let used = usage(
+        found,
+        container.oom_kills().unwrap_or(0),
+        &container.record().cgroup_paths,
+    );
+    let devices = container.pid().map(|pid| devices(pid.as_raw_pid()));
+    Ok(used.pack(&devices.unwrap_or_default()))
+}
+
+/// What a pod uses: in its cgroup where it has one, else in all of its containers, each by its runtime, id and bundle. `holder` is
+/// in its network namespace, if that is its own.
+///
+/// # Errors
+/// When a cgroup can't be read.
+pub fn pod_stats(
+    (id, cgroup): (&str, &str),
+    tasks: Vec<(Runtime, String, PathBuf)>,
+    holder: Option<i32>,
+) -> Result<Any, Failure> {
+    let found = pod_usage(id, cgroup, tasks).map_err(|error| match error.kind() {
+        ErrorKind::InvalidConfig => {
+            let why = format!("the pod's cgroup_parent {cgroup:?}: {}", error.report());
+            Failure::new(Code::InvalidArgument, why)
+        }
+        _ => Failure::of(&error),
+    })?;
+    Ok(found.pack(&holder.map(devices).unwrap_or_default()))
+}
+
+fn pod_usage(
+    id: &str,
+    cgroup: &str,
+    tasks: Vec<(Runtime, String, PathBuf)>,
+) -> Result<Usage, tare_runtime::Error> {
+    // The root tells nothing of a pod but in which version to answer.
+    let named = if cgroup.is_empty() { "/" } else { cgroup };
+    let own = ForeignCgroup::find(named)?;
+    if !cgroup.is_empty() && own.exists() {
+        let kills = own.oom_kills().unwrap_or(0);
+        return Ok(usage(own.stats()?, kills, own.paths()));
     }
-    let events = paths
-        .get("")
-        .and_then(|path| std::fs::read_to_string(format!("{path}/memory.events")).ok());
-    let events = events.as_deref().unwrap_or_default();
-    Ok(Any::pack(&stats::v2(&found, events, &network)))
+    let mut sum: Option<Usage> = None;
+    for (runtime, task, bundle) in tasks {
+        if !furniture::is_of(&bundle, id) {
+            continue;
+        }
+        // It may be deleted meanwhile.
+        let Ok(container) = runtime.load(&task) else {
+            continue;
+        };
+        let kills = container.oom_kills().unwrap_or(0);
+        let paths = &container.record().cgroup_paths;
+        let used = usage(container.stats()?, kills, paths);
+        match &mut sum {
+            Some(sum) => sum.add(&used),
+            None => sum = Some(used),
+        }
+    }
+    Ok(sum.unwrap_or_else(|| usage(Stats::default(), 0, own.paths())))
+}
+
+/// Of a cgroup, by v1 controller or the empty name of v2.
+fn usage(stats: Stats, oom_kills: u64, paths: &BTreeMap<String, String>) -> Usage {
+    let text = |path| std::fs::read_to_string(format!("{path}/memory.events"));
+    let events = paths.get("").and_then(|path| text(path).ok());
+    let v1 = paths.contains_key("memory") || paths.contains_key("cpu");
+    Usage::new(stats, oom_kills, &events.unwrap_or_default(), v1)
+}
+
+/// The network devices that a process or thread sees.
+fn devices(id: i32) -> Vec<Device> {
+    let text = std::fs::read_to_string(format!("/proc/{id}/net/dev"));
+    text.map(|text| stats::network(&text)).unwrap_or_default()
 }
 
 /// The pids of a container.

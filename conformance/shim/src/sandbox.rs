@@ -3,6 +3,7 @@
 use crate::client::{Answer, Connection, Pending, Status};
 use crate::container::Container;
 use crate::lab::Lab;
+use crate::task::{Task, V2};
 use crate::wire::{Fields, Message, any};
 use crate::{process, reaper};
 use rustix::process::Signal;
@@ -17,6 +18,9 @@ const SERVICE: &str = "containerd.runtime.sandbox.v1.Sandbox";
 pub const POD: u64 = 0;
 pub const CONTAINER: u64 = 1;
 pub const NODE: u64 = 2;
+
+/// The usual pod: network and IPC namespaces of its own, pid namespaces of its containers.
+pub const OWN: [u64; 3] = [POD, CONTAINER, POD];
 
 /// A sandbox with its shim.
 pub struct Sandbox {
@@ -136,6 +140,34 @@ impl Sandbox {
     }
 }
 
+/// The task service beside it, and the shim's pid.
+pub fn shim_of(sandbox: &Sandbox) -> (Task, i32) {
+    let task = Task::new(sandbox.connection.clone(), V2);
+    let pid = task.connect(&sandbox.id).expect("Connect").0;
+    (task, pid)
+}
+
+/// Created and started: the pid of what holds it.
+#[track_caller]
+pub fn ready(sandbox: &Sandbox, network: &str, modes: [u64; 3]) -> i32 {
+    let created = sandbox.create(network, &config(modes, &[]).done());
+    created.expect("CreateSandbox");
+    sandbox.start().expect("StartSandbox")
+}
+
+/// As CRI has it: in the sandbox's namespaces, and so in its shim.
+pub fn member(lab: &Lab, sandbox: &Sandbox, pid: i32, name: &str, words: &[&str]) -> Container {
+    let mut container = lab.container(name, words);
+    container.spec.remove("hostname");
+    for kind in ["network", "ipc", "uts"] {
+        let file = if kind == "network" { "net" } else { kind };
+        let path = format!("/proc/{pid}/ns/{file}");
+        container.spec.namespace(kind, Some(&path));
+    }
+    container.spec["annotations"] = serde_json::json!({"io.kubernetes.cri.sandbox-id": sandbox.id});
+    container
+}
+
 /// kubelet's words: modes of the network, pid and IPC namespaces, and sysctls.
 pub fn config(modes: [u64; 3], sysctls: &[(&str, &str)]) -> Message {
     let [network, pid, ipc] = modes;
@@ -143,18 +175,24 @@ pub fn config(modes: [u64; 3], sysctls: &[(&str, &str)]) -> Message {
         .number(1, network)
         .number(2, pid)
         .number(3, ipc);
-    pod(namespaces, sysctls)
+    pod("/pods/one", namespaces, sysctls)
 }
 
 /// The same in a user namespace.
 pub fn config_of_users() -> Message {
     let users = Message::new().number(1, POD);
-    pod(Message::new().number(2, CONTAINER).message(5, users), &[])
+    let namespaces = Message::new().number(2, CONTAINER).message(5, users);
+    pod("/pods/one", namespaces, &[])
 }
 
-fn pod(namespaces: Message, sysctls: &[(&str, &str)]) -> Message {
+/// The usual pod with a cgroup, which is its maker's to make.
+pub fn config_in(cgroup: &str) -> Message {
+    pod(cgroup, Message::new().number(2, CONTAINER), &[])
+}
+
+fn pod(cgroup: &str, namespaces: Message, sysctls: &[(&str, &str)]) -> Message {
     let security = Message::new().message(1, namespaces);
-    let linux = Message::new().text(1, "/pods/one").message(2, security);
+    let linux = Message::new().text(1, cgroup).message(2, security);
     let linux = sysctls.iter().fold(linux, |linux, (name, value)| {
         linux.message(3, Message::new().text(1, name).text(2, value))
     });
@@ -196,6 +234,13 @@ impl Network {
 
     pub fn path(&self) -> String {
         format!("/proc/{}/ns/net", self.0.id())
+    }
+
+    /// What a program of the host prints in it.
+    #[track_caller]
+    pub fn run(&self, words: &[&str]) -> String {
+        let net = format!("--net={}", self.path());
+        reaper::output(&[&["nsenter", &net, "--"], words].concat())
     }
 
     /// What the holder has of a kind.

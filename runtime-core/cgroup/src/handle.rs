@@ -56,6 +56,25 @@ impl Cgroup {
         Cgroup { saved }
     }
 
+    /// A cgroup that somebody else made, to be looked at: its path in all hierarchies, whether or not it is there. `a-b.slice` is
+    /// a slice.
+    ///
+    /// Errors: a [`Refusal`] for what is no path of a cgroup.
+    pub fn foreign(layout: &Layout, path: &str) -> Result<Cgroup, Refusal> {
+        let below = crate::path::foreign(path)?;
+        let v1 = layout.v1.iter().flat_map(|hierarchy| {
+            let controllers = hierarchy.controllers.iter();
+            controllers.map(|controller| (controller.as_str(), &hierarchy.mount))
+        });
+        let unified = layout.unified.iter();
+        let all = v1.chain(unified.map(|hierarchy| ("", &hierarchy.mount)));
+        let paths = all.map(|(label, mount)| (label.to_owned(), format!("{mount}{below}")));
+        Ok(Cgroup::open(Saved {
+            paths: paths.collect(),
+            ..Saved::default()
+        }))
+    }
+
     /// To be kept in the state.
     pub fn saved(&self) -> &Saved {
         &self.saved

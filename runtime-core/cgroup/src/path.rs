@@ -31,6 +31,20 @@ pub(crate) fn cgroupfs(path: &str, id: &str) -> Result<Place, Refusal> {
     })
 }
 
+/// Reads the name of a cgroup that somebody else made: a path from the hierarchies' mount points, with or without its first slash,
+/// or a slice. Empty for the root.
+pub(crate) fn foreign(path: &str) -> Result<String, Refusal> {
+    let below = if !path.contains('/') && path.ends_with(".slice") {
+        expand_slice(path)
+    } else {
+        clean(path).map(|clean| match clean.as_str() {
+            "" => String::new(),
+            clean => format!("/{clean}"),
+        })
+    };
+    below.map_err(|refusal| Refusal::new("cgroup", refusal.why))
+}
+
 /// A systemd path in parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unit {
@@ -240,6 +254,27 @@ mod tests {
             &format!("system.slice:d:{}", "x".repeat(255)),
             "linux.cgroupsPath: the unit name",
         );
+    }
+
+    #[test]
+    fn cgroups_of_others() {
+        for (path, expect) in [
+            ("/kubepods/pod1", "/kubepods/pod1"),
+            ("kubepods//pod1/", "/kubepods/pod1"),
+            (
+                "/kubepods.slice/kubepods-pod1.slice",
+                "/kubepods.slice/kubepods-pod1.slice",
+            ),
+            ("kubepods-pod1.slice", "/kubepods.slice/kubepods-pod1.slice"),
+            ("/", ""),
+            ("-.slice", ""),
+        ] {
+            assert_eq!(foreign(path).as_deref(), Ok(expect), "{path}");
+        }
+        for path in ["/a/../b", "a--b.slice", "/a\0b"] {
+            let refusal = foreign(path).unwrap_err();
+            assert_eq!(refusal.json, "cgroup", "{refusal}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use tare_shim_wire::messages::events::{
 };
 use tare_shim_wire::messages::google::{Any, Empty};
 use tare_shim_wire::messages::runtime::ProcessDetails;
+use tare_shim_wire::messages::sandbox;
 use tare_shim_wire::messages::task::{
     Answer, CreateTaskResponse, DeleteResponse, PidsResponse, ProcessInfo, StartResponse,
 };
@@ -72,6 +73,11 @@ pub(crate) enum Done {
     },
     /// A sandbox's end.
     Unpinned { id: String, status: u32 },
+    /// SandboxMetrics.
+    Measured {
+        caller: Caller,
+        result: Result<sandbox::Answer, Failure>,
+    },
     /// Of our own accord.
     Nothing,
 }
@@ -101,6 +107,7 @@ impl Server {
             Done::Answered { caller, result } => self.answer(caller, result),
             Done::Pinned { caller, id, result } => self.pinned(caller, &id, result),
             Done::Unpinned { id, status } => self.unpinned(&id, status),
+            Done::Measured { caller, result } => self.sandbox_answer(caller, result),
             Done::Nothing => {}
         }
     }

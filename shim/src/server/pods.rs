@@ -7,15 +7,16 @@ use crate::life::Exit;
 use crate::pin::{self, Pin};
 use crate::pod::Pod;
 use crate::task::Caller;
+use crate::work;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 use tare_shim_wire::messages::sandbox::{
-    Answer, Call, CreateSandboxRequest, CreateSandboxResponse, PingResponse, Platform,
-    PlatformResponse, SandboxStatusRequest, SandboxStatusResponse, ShutdownSandboxResponse,
-    StartSandboxResponse, StopSandboxResponse, WaitSandboxResponse,
+    Answer, Call, CreateSandboxRequest, CreateSandboxResponse, Metric, PingResponse, Platform,
+    PlatformResponse, SandboxMetricsResponse, SandboxStatusRequest, SandboxStatusResponse,
+    ShutdownSandboxResponse, StartSandboxResponse, StopSandboxResponse, WaitSandboxResponse,
 };
 use tare_supervisor::Interest;
 
@@ -66,7 +67,7 @@ impl Server {
         }
     }
 
-    fn sandbox_answer(&mut self, caller: Caller, result: Result<Answer, Failure>) {
+    pub(super) fn sandbox_answer(&mut self, caller: Caller, result: Result<Answer, Failure>) {
         self.reply(
             caller,
             result.as_ref().map(Answer::message).map_err(Clone::clone),
@@ -91,10 +92,7 @@ impl Server {
             Call::ShutdownSandbox(request) => {
                 self.end(caller, request.sandbox_id, Ending::Shutdown)
             }
-            Call::SandboxMetrics(_) => Err(Failure::new(
-                Code::Unimplemented,
-                "a pod has no cgroup of its own here: its parent cgroup is kubelet's, its containers have metrics",
-            )),
+            Call::SandboxMetrics(request) => self.sandbox_metrics(caller, request.sandbox_id),
         }
     }
 
@@ -339,6 +337,35 @@ impl Server {
             exited_at: exited,
             extra: None,
         })))
+    }
+
+    fn sandbox_metrics(&mut self, caller: Caller, id: String) -> Result<Next, Failure> {
+        let sandbox = self.sandbox(&id)?;
+        if !matches!(sandbox.stage, Stage::Ready(_)) {
+            return Err(precondition(&id, "uses nothing: it is not ready"));
+        }
+        let pod = sandbox.pod.clone();
+        // What the host's network carries is not the pod's.
+        let holder = (!pod.network.is_empty()).then_some(sandbox.pid.cast_signed());
+        let tasks = self.tasks.iter();
+        let tasks = tasks
+            .map(|(id, task)| (self.runtime(task), id.clone(), task.bundle.clone()))
+            .collect();
+        let begun = self.jobs.begin(move || {
+            let data = work::pod_stats((&id, &pod.cgroup), tasks, holder);
+            let result = data.map(|data| {
+                Answer::SandboxMetrics(SandboxMetricsResponse {
+                    metrics: Some(Metric {
+                        timestamp: Some(stamp(SystemTime::now())),
+                        id,
+                        data: Some(data),
+                    }),
+                })
+            });
+            Done::Measured { caller, result }
+        });
+        begun.map_err(|error| Failure::io("start a thread", &error))?;
+        Ok(Next::Later)
     }
 
     /// Whether an answer for this connection is still to come.

@@ -17,6 +17,7 @@ mod lifecycle;
 mod mounts;
 mod options;
 mod order;
+mod pod_metrics;
 mod resources;
 mod sandbox;
 mod server;
@@ -39,6 +40,7 @@ pub fn all() -> Vec<Case> {
         options::cases,
         services::cases,
         sandbox::cases,
+        pod_metrics::cases,
         server::cases,
         hostile::cases,
         adversity::cases,

@@ -7,7 +7,10 @@ use crate::container::Container;
 use crate::fifo::Reader;
 use crate::lab::Lab;
 use crate::process;
-use crate::sandbox::{CONTAINER, NODE, Network, POD, Sandbox, config, config_of_users, namespace};
+use crate::sandbox::{
+    CONTAINER, NODE, Network, OWN, POD, Sandbox, config, config_of_users, member, namespace, ready,
+    shim_of,
+};
 use crate::task::{self, Task};
 use rustix::process::Signal;
 use std::fs;
@@ -35,34 +38,6 @@ cases!("sandbox":
     a_shim_that_is_killed,
     options_that_are_none,
 );
-
-const OWN: [u64; 3] = [POD, CONTAINER, POD];
-
-fn shim_of(sandbox: &Sandbox) -> (Task, i32) {
-    let task = Task::new(sandbox.connection.clone(), task::V2);
-    let pid = task.connect(&sandbox.id).expect("Connect").0;
-    (task, pid)
-}
-
-#[track_caller]
-fn ready(sandbox: &Sandbox, network: &str, modes: [u64; 3]) -> i32 {
-    let created = sandbox.create(network, &config(modes, &[]).done());
-    created.expect("CreateSandbox");
-    sandbox.start().expect("StartSandbox")
-}
-
-/// As CRI has it: in the sandbox's namespaces, and so in its shim.
-fn member(lab: &Lab, sandbox: &Sandbox, pid: i32, name: &str, words: &[&str]) -> Container {
-    let mut container = lab.container(name, words);
-    container.spec.remove("hostname");
-    for kind in ["network", "ipc", "uts"] {
-        let file = if kind == "network" { "net" } else { kind };
-        let path = format!("/proc/{pid}/ns/{file}");
-        container.spec.namespace(kind, Some(&path));
-    }
-    container.spec["annotations"] = serde_json::json!({"io.kubernetes.cri.sandbox-id": sandbox.id});
-    container
-}
 
 /// Runs one to its end; what it said.
 #[track_caller]
@@ -435,11 +410,12 @@ fn nobody_knows_it(lab: &mut Lab) {
         "SandboxStatus",
         "PingSandbox",
         "ShutdownSandbox",
+        "SandboxMetrics",
     ] {
         let words = refused(sandbox.simple(method), code::NOT_FOUND);
         assert!(words.contains(&sandbox.id), "{method}: {words}");
     }
-    for method in ["SandboxMetrics", "PortForward", "Dance"] {
+    for method in ["PortForward", "Dance"] {
         refused(sandbox.simple(method), code::UNIMPLEMENTED);
     }
     task.shutdown(&sandbox.id).expect("Shutdown");
