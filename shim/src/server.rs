@@ -154,7 +154,10 @@ impl Server {
             let scope = rustix::thread::CoreSchedulingScope::ProcessGroup;
             let own = rustix::process::getpid();
             if let Err(errno) = rustix::thread::create_core_scheduling_cookie(own, scope) {
-                eprintln!("core scheduling: {errno}");
+                let error = io::Error::from(errno);
+                eprintln!(
+                    "SCHED_CORE: make a cookie for core scheduling: {error}; without SMT, or CONFIG_SCHED_CORE, the kernel has none, and none is needed: the shim goes on"
+                );
             }
         }
         tare_supervisor::adopt_orphans()?;

@@ -174,12 +174,16 @@ fn start_logger(
         .map_err(|error| Failure::io("start the logger", &error))?;
     let mut child = child;
     let why = match wait_ready(ready) {
-        None => Some("did not say that it is ready".to_owned()),
+        None => Some(format!(
+            "said nothing within {} s: it has to close its descriptor 5, or write to it, when it is ready",
+            LOGGER_PATIENCE.as_secs()
+        )),
         Some(said) => match said.strip_prefix(NOT_STARTED) {
             Some(why) => Some(String::from_utf8_lossy(why).into_owned()),
-            None if said.is_empty() && logger.must_say => {
-                Some("did not say that it is ready".to_owned())
-            }
+            None if said.is_empty() && logger.must_say => Some(
+                "ended, or closed its descriptor 5, without the byte by which a logger of binary-v2 says that it is ready"
+                    .to_owned(),
+            ),
             None => None,
         },
     };

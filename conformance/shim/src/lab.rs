@@ -158,6 +158,14 @@ impl Lab {
         finish(command, stdin)
     }
 
+    /// The same with a variable more in its environment.
+    pub fn start_with(&self, container: &Container, key: &str, value: &str) -> Output {
+        self.follow_log(container);
+        let mut command = self.command(container, Dialect::V1_6);
+        command.env(key, value).arg("start");
+        finish(command, b"")
+    }
+
     /// The same, to be called on another thread.
     pub fn start_later(&self, container: &Container) -> impl FnOnce() -> Output + Send + use<> {
         self.follow_log(container);

@@ -1,6 +1,6 @@
 //! The task service as its client sees it: one function a method, messages by field numbers of shim.proto and of events.
 
-use crate::client::{Answer, Connection, Pending, Status};
+use crate::client::{Answer, Connection, PATIENCE, Pending, Status};
 use crate::wire::{Fields, Message, any};
 use serde_json::Value;
 use std::path::Path;
@@ -96,6 +96,18 @@ impl Task {
         stdio: &Stdio,
         options: Option<Message>,
     ) -> Result<i32, Status> {
+        let begun = self.begin_create(id, bundle, mounts, stdio, options);
+        Ok(begun.within(PATIENCE)?.number(1) as i32)
+    }
+
+    pub fn begin_create(
+        &self,
+        id: &str,
+        bundle: &Path,
+        mounts: &[Mount],
+        stdio: &Stdio,
+        options: Option<Message>,
+    ) -> Pending {
         let message = Message::new()
             .text(1, id)
             .text(2, &bundle.to_string_lossy());
@@ -112,7 +124,7 @@ impl Task {
             Some(options) => message.message(10, options),
             None => message,
         };
-        Ok(self.call("Create", message)?.number(1) as i32)
+        self.begin("Create", message)
     }
 
     pub fn start(&self, id: &str, exec: &str) -> Result<i32, Status> {

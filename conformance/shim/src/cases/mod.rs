@@ -14,6 +14,7 @@ mod cleanup;
 mod exec;
 mod hostile;
 mod lifecycle;
+mod loggers;
 mod mounts;
 mod options;
 mod order;
@@ -36,6 +37,7 @@ pub fn all() -> Vec<Case> {
         order::cases,
         mounts::cases,
         stdio::cases,
+        loggers::cases,
         terminal::cases,
         options::cases,
         services::cases,

@@ -27,6 +27,8 @@ cases!("server":
     calls_that_race_on_one_container,
     creates_that_race_for_one_id,
     sleeps_while_nothing_happens,
+    core_scheduling,
+    core_scheduling_that_the_kernel_has_not,
 );
 
 fn shim_of(task: &Task) -> i32 {
@@ -341,4 +343,63 @@ fn switches(pid: i32) -> u64 {
         .map(|thread| fs::read_to_string(thread.expect("an entry").path().join("status")))
         .map(|status| of_thread(status.expect("a status")))
         .sum()
+}
+
+/// A process's cookie; 0 is none.
+fn cookie(pid: i32) -> rustix::io::Result<u64> {
+    let scope = rustix::thread::CoreSchedulingScope::Thread;
+    let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
+    rustix::thread::core_scheduling_cookie(pid, scope)
+}
+
+/// A shim with SCHED_CORE in its environment, as `enable_core_scheduling` of containerd has it.
+#[track_caller]
+fn scheduled(lab: &Lab, container: &Container) -> Task {
+    container.write();
+    let output = lab.start_with(container, "SCHED_CORE", "1");
+    let address = String::from_utf8_lossy(&output.stdout).into_owned();
+    lab.connect(&lab.socket(container, &output, &address))
+}
+
+/// It shares a core with its containers, and with nobody else.
+fn core_scheduling(lab: &mut Lab) {
+    if let Err(errno) = cookie(std::process::id() as i32) {
+        skip(format!(
+            "the kernel has no core scheduling ({errno}): no SMT, or no CONFIG_SCHED_CORE"
+        ));
+    }
+    let other = lab.container("other", &["true"]);
+    other.write();
+    let other = lab.start(&other);
+    assert_eq!(cookie(shim_of(&other)), Ok(0));
+    let mut cookies = Vec::new();
+    for name in ["a", "b"] {
+        let container = lab.container(name, &["sleep", "100"]);
+        let task = scheduled(lab, &container);
+        let own = cookie(shim_of(&task)).expect("it was asked before");
+        assert_ne!(own, 0);
+        let init = lab.create(&task, &container);
+        task.start(&container.id, "").expect("Start");
+        assert_eq!(cookie(init), Ok(own), "of the container");
+        cookies.push(own);
+    }
+    assert_ne!(cookies[0], cookies[1]);
+}
+
+/// Nothing is to be kept apart then: the shim serves, and its log tells.
+fn core_scheduling_that_the_kernel_has_not(lab: &mut Lab) {
+    if cookie(std::process::id() as i32).is_ok() {
+        skip("the kernel has core scheduling");
+    }
+    let container = lab.container("", &["sh", "-c", "exit 3"]);
+    let task = scheduled(lab, &container);
+    lab.create(&task, &container);
+    task.start(&container.id, "").expect("Start");
+    assert_eq!(task.wait(&container.id, "").expect("Wait"), 3);
+    let told = || lab.log().contains("SCHED_CORE");
+    assert!(
+        process::eventually(Duration::from_secs(2), told),
+        "{}",
+        lab.log()
+    );
 }

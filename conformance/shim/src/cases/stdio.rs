@@ -1,4 +1,4 @@
-//! Streams: nothing, fifos, files, loggers; to their ends, and to nobody.
+//! Streams: nothing, fifos, files; to their ends, and to nobody.
 
 use super::hostile::resident;
 use super::refused;
@@ -11,8 +11,7 @@ use crate::process;
 use crate::task::Task;
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+
 use std::time::{Duration, Instant};
 
 cases!("stdio":
@@ -32,9 +31,6 @@ cases!("stdio":
     no_such_scheme,
     a_file,
     a_file_in_a_new_directory,
-    a_logger,
-    a_logger_that_is_not_there,
-    a_logger_that_ends_early,
     a_reader_that_comes_again,
     a_reader_that_comes_late,
     a_slow_reader,
@@ -301,85 +297,6 @@ fn a_file_in_a_new_directory(lab: &mut Lab) {
     waited(&task, &container);
     task.delete(&container.id, "").expect("Delete");
     assert_eq!(fs::read_to_string(&path).expect("the log"), "hello\n");
-}
-
-/// A logger, by its contract: 3 and 4 are the streams, closing 5 says that it is ready; SIGTERM asks it to end, in twelve seconds.
-fn logger(lab: &Lab, text: &str) -> PathBuf {
-    let path = lab.directory().join("logger");
-    fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("own directory");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("own file");
-    path
-}
-
-fn logged(container: &mut Container, program: &Path, query: &str) {
-    container.stdio.stdout = format!("binary://{}{query}", program.display());
-    container.stdio.stderr = container.stdio.stdout.clone();
-}
-
-fn a_logger(lab: &mut Lab) {
-    let directory = lab.directory().join("logged");
-    fs::create_dir(&directory).expect("own directory");
-    let text = "trap '' TERM\ncd \"$2\" || exit 1\nenv >env\necho \"$1\" >word\ncat <&3 >out 5>&- &\ncat <&4 >err 5>&- &\nexec 5>&- 3<&- 4<&-\nwait\necho end >end";
-    let program = logger(lab, text);
-    let mut container = lab.container("", &["sh", "-c", "echo out; echo err >&2"]);
-    logged(
-        &mut container,
-        &program,
-        &format!("?into={}", directory.display()),
-    );
-    let task = lab.started(&container);
-    waited(&task, &container);
-    task.delete(&container.id, "").expect("Delete");
-    let ended = || directory.join("end").exists();
-    assert!(
-        process::eventually(Duration::from_secs(5), ended),
-        "the logger's streams are still open"
-    );
-    let read = |name: &str| fs::read_to_string(directory.join(name)).unwrap_or_default();
-    assert_eq!(
-        (read("out").as_str(), read("err").as_str()),
-        ("out\n", "err\n")
-    );
-    assert_eq!(read("word"), "into\n");
-    let environment = read("env");
-    for (key, value) in [
-        ("CONTAINER_ID", &container.id),
-        ("CONTAINER_NAMESPACE", &lab.namespace),
-    ] {
-        let line = format!("{key}={value}");
-        assert!(
-            environment.lines().any(|one| one == line),
-            "{line} is not in {environment}"
-        );
-    }
-}
-
-fn a_logger_that_is_not_there(lab: &mut Lab) {
-    let mut container = lab.container("", &["true"]);
-    logged(&mut container, Path::new("/no/such/logger"), "");
-    container.write();
-    let task = lab.start(&container);
-    let Container {
-        id, bundle, stdio, ..
-    } = &container;
-    let status = task
-        .create(id, bundle, &[], stdio, lab.runc_options())
-        .expect_err("there is no logger");
-    assert!(status.code < 100, "{status}");
-    task.state(id, "").expect_err("nothing was made");
-}
-
-/// Its streams are a container's problem then, not the shim's.
-fn a_logger_that_ends_early(lab: &mut Lab) {
-    let program = logger(lab, "exec 5>&-");
-    let mut container = lab.container(
-        "",
-        &["sh", "-c", "sleep 0.3; echo lost 2>/dev/null; exit 0"],
-    );
-    logged(&mut container, &program, "");
-    let task = lab.started(&container);
-    waited(&task, &container);
-    task.delete(&container.id, "").expect("Delete");
 }
 
 /// containerd was restarted: nobody read for a while.
