@@ -48,7 +48,7 @@ make_image() {
   local busybox applet
   for busybox in /bin/busybox /usr/bin/busybox; do [ -x "$busybox" ] && break; done
   cp "$busybox" "$work/image/bin/busybox"
-  for applet in sh cat echo ls id sleep true false stty tty touch mount grep hostname env wget head ps kill df; do
+  for applet in sh cat echo ls id sleep true false stty tty touch mount grep hostname env wget head ps kill df stat; do
     ln -s busybox "$work/image/bin/$applet"
   done
   printf 'root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/:/bin/sh\n' >"$work/image/etc/passwd"

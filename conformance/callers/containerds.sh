@@ -36,16 +36,19 @@ for suite in "$@"; do
   # A mount namespace of its own: whatever is mounted for the root goes with it.
   timeout -k 20 700 unshare --mount --propagation private bash -c '
     root=$1
-    # A root of a container can only be left behind (pivot_root) where the root is a mount.
+    # Left by pivot_root, for which the new root has to be a mount: who is in a chroot may make no user namespace, and a pod can have one.
     mount --bind "$root" "$root"
     for d in proc sys dev; do mount --rbind "/$d" "$root/$d"; done
     mount -t tmpfs tmpfs "$root/run"
     mount -t tmpfs tmpfs "$root/tmp"
-    mkdir -p "$root/run/callers"
+    mkdir -p "$root/run/callers" "$root/run/old"
     cp "$2" "$root/run/callers/containerd-shim-tare-v2"
     cp "$3" "$root/run/callers/cri-caller"
     cp ./*.sh "$root/run/callers/"
-    exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
+    cd "$root"
+    pivot_root . run/old
+    umount -l /run/old
+    exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
       SHIM=/run/callers/containerd-shim-tare-v2 CRI=/run/callers/cri-caller RUNTIME=/usr/sbin/runc SHIM_RUNTIME=io.containerd.tare.v2 \
       bash -c "PATH=\$PATH:/run/callers; bash /run/callers/shim.sh; bash /run/callers/cri.sh; bash /run/callers/docker.sh"' bash "$root" "$SHIM" "$CRI" 2>&1 | tee "$log" || true # counted below
   version=$(chroot "$root" containerd --version | awk '{ print $3 }')

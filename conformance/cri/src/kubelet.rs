@@ -4,9 +4,9 @@ use hyper_util::rt::TokioIo;
 use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
 use k8s_cri::v1::{
     ContainerConfig, ContainerMetadata, ContainerStatus, CreateContainerRequest, DnsConfig,
-    ExecSyncRequest, ExecSyncResponse, ImageSpec, LinuxContainerConfig,
+    ExecSyncRequest, ExecSyncResponse, IdMapping, ImageSpec, LinuxContainerConfig,
     LinuxContainerSecurityContext, LinuxPodSandboxConfig, LinuxSandboxSecurityContext,
-    NamespaceOption, PodSandboxConfig, PodSandboxMetadata, PodSandboxStatus,
+    NamespaceOption, PodSandboxConfig, PodSandboxMetadata, PodSandboxStatus, UserNamespace,
 };
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -21,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(40);
 pub const POD: i32 = 0;
 pub const CONTAINER: i32 = 1;
 pub const NODE: i32 = 2;
+
+/// So many ids has a pod with a user namespace.
+pub const USERS: u32 = 65_536;
 
 pub type Result<T> = std::result::Result<T, String>;
 
@@ -126,6 +129,23 @@ impl Kubelet {
         }
     }
 
+    /// The usual pod in a user namespace: root in it is this id of the host.
+    pub fn pod_config_of_users(&self, name: &str, first: u32) -> PodSandboxConfig {
+        let mut config = self.pod_config(name, [POD, CONTAINER, POD]);
+        let security = config
+            .linux
+            .as_mut()
+            .and_then(|linux| linux.security_context.as_mut());
+        if let Some(options) = security.and_then(|security| security.namespace_options.as_mut()) {
+            options.userns_options = Some(UserNamespace {
+                mode: POD,
+                uids: id_map(first),
+                gids: id_map(first),
+            });
+        }
+        config
+    }
+
     pub async fn run_pod(&self, config: PodSandboxConfig) -> Result<Pod> {
         // Another handler's pod of that name has left its own.
         let _ = std::fs::remove_dir_all(&config.log_directory);
@@ -227,6 +247,20 @@ impl Kubelet {
         answer.status.ok_or_else(|| "no status".to_owned())
     }
 
+    /// The pid of a container's init.
+    pub async fn pid(&self, id: &str) -> Result<i64> {
+        let request = k8s_cri::v1::ContainerStatusRequest {
+            container_id: id.to_owned(),
+            verbose: true,
+        };
+        let info = call!(self, container_status, request)?.info;
+        let text = info.get("info").map(String::as_str).unwrap_or_default();
+        let info: serde_json::Value =
+            serde_json::from_str(text).map_err(|error| format!("{text:?}: {error}"))?;
+        let pid = info["pid"].as_i64().filter(|pid| *pid > 0);
+        pid.ok_or_else(|| format!("no pid in {info}"))
+    }
+
     /// The exit code, when it has ended.
     pub async fn end_of(&self, id: &str) -> Result<i32> {
         for _ in 0..100 {
@@ -302,4 +336,13 @@ fn namespaces([network, pid, ipc]: [i32; 3]) -> NamespaceOption {
         ipc,
         ..Default::default()
     }
+}
+
+/// Root of a pod is this id of the host.
+pub fn id_map(first: u32) -> Vec<IdMapping> {
+    vec![IdMapping {
+        host_id: first,
+        container_id: 0,
+        length: USERS,
+    }]
 }

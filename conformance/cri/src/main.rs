@@ -3,10 +3,12 @@
 //! PART is `life` (all that needs no other), `before` and `after` (around a restart of containerd, which is the caller's), or
 //! `pods` (many of them). CRI_SKIP has lines `HANDLER/CASE REASON`: what this containerd itself can't do. Prints `ok NAME` or `FAIL NAME: why` for each case; the exit status is 1 when one failed.
 
+mod asserts;
 mod cases;
 mod kubelet;
 mod many;
 mod streams;
+mod users;
 
 use kubelet::{Kubelet, SKIP};
 use std::process::ExitCode;
