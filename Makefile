@@ -36,8 +36,9 @@ uninstall: ## what install put there
 bench: ## every figure against runc, crun and bare calls; N=rounds ARGS="--only SECTION" (benches/README.md)
 	@N='$(N)' benches/bench.sh $(ARGS)
 
-bench-shim: ## our shim against Debian's Go shim, as its client sees them and through containerd; N=rounds
+bench-shim: ## our shim against Debian's Go shim and another in Rust, as their client sees them, idle, and through containerd; N=rounds
 	@N='$(N)' benches/shim.sh
+	@benches/shim-memory.sh
 	@N='$(N)' benches/shim-containerd.sh
 
 bench-image: ## pulls against dockerd, containerd, podman, skopeo and umoci of Debian sid; N=rounds ARGS="--only CASE"

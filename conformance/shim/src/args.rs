@@ -18,6 +18,10 @@ Plays containerd to a shim, as root; FILTER is a part of cases' names, or severa
 shim-conformance bench ROUNDS SAMPLES.csv SHIM...
 
 Times a container's life through each of the shims, by turns; shares are the first one's.
+
+shim-conformance idle ROUNDS SAMPLES.csv SHIM...
+
+The same of what they hold and do while nothing happens: memory, wakeups.
 ";
 
 /// What the suite is asked for.
@@ -62,6 +66,7 @@ pub enum Command {
     Suite(Options),
     OneCase(CaseOptions),
     Bench(BenchOptions),
+    Idle(BenchOptions),
 }
 
 pub fn parse(words: impl Iterator<Item = String>) -> Result<Command, String> {
@@ -71,6 +76,9 @@ pub fn parse(words: impl Iterator<Item = String>) -> Result<Command, String> {
     }
     if words.next_if(|word| word == "bench").is_some() {
         return bench(words).map(Command::Bench);
+    }
+    if words.next_if(|word| word == "idle").is_some() {
+        return bench(words).map(Command::Idle);
     }
     let mut options = Options {
         shim: PathBuf::new(),
@@ -121,7 +129,7 @@ fn bench(mut words: impl Iterator<Item = String>) -> Result<BenchOptions, String
             samples,
             shims,
         }),
-        _ => Err("bench ROUNDS SAMPLES.csv SHIM...".to_owned()),
+        _ => Err("wanted: ROUNDS SAMPLES.csv SHIM...".to_owned()),
     }
 }
 

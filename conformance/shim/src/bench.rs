@@ -43,10 +43,22 @@ pub fn run(options: &BenchOptions) -> ExitCode {
 }
 
 fn measure(options: &BenchOptions) -> Result<Vec<Sample>, String> {
+    in_turn(options, |shim, tag, place, template| Sample {
+        shim,
+        times: life(&options.shims[shim], tag, place, template),
+    })
+}
+
+/// Each shim by its number in each round, with a tag, a directory of its own and the root file system's template.
+pub fn in_turn<T>(
+    options: &BenchOptions,
+    mut one: impl FnMut(usize, String, &Path, &Path) -> T,
+) -> Result<Vec<T>, String> {
     set_child_subreaper(Some(getpid()))
         .map_err(|error| format!("cannot become a subreaper: {error}"))?;
     reaper::begin();
-    let base = std::env::temp_dir().join(format!("tare-shim-{}", std::process::id()));
+    let me = std::process::id();
+    let base = std::env::temp_dir().join(format!("tare-shim-{me}"));
     let template = base.join("template");
     fs::create_dir_all(&template).map_err(|error| format!("{}: {error}", template.display()))?;
     rootfs::make_template(&template)?;
@@ -57,20 +69,20 @@ fn measure(options: &BenchOptions) -> Result<Vec<Sample>, String> {
             let shim = (round + turn) % options.shims.len();
             std::thread::sleep(REST);
             let place = base.join(format!("{round}-{shim}"));
-            let times = life(&options.shims[shim], round * 10 + shim, &place, &template);
+            fs::create_dir_all(&place).map_err(|error| format!("{}: {error}", place.display()))?;
+            let tag = format!("sb-{me}-{}", round * 10 + shim);
+            samples.push(one(shim, tag, &place, &template));
             let _ = fs::remove_dir_all(&place);
-            samples.push(Sample { shim, times });
         }
     }
     let _ = fs::remove_dir_all(&base);
     Ok(samples)
 }
 
-fn life(shim: &Path, number: usize, place: &Path, template: &Path) -> [Duration; STEPS.len()] {
-    fs::create_dir_all(place).expect("own directory");
+fn life(shim: &Path, tag: String, place: &Path, template: &Path) -> [Duration; STEPS.len()] {
     let lab = Lab::new(CaseOptions {
         shim: shim.to_owned(),
-        tag: format!("sb-{}-{number}", std::process::id()),
+        tag,
         directory: place.to_owned(),
         template: template.to_owned(),
         ..CaseOptions::default()
@@ -154,12 +166,12 @@ fn report(options: &BenchOptions, samples: &[Sample]) -> String {
     text
 }
 
-fn name(shim: &Path) -> String {
+pub fn name(shim: &Path) -> String {
     let name = shim.file_name().unwrap_or_default();
     name.to_string_lossy().into_owned()
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

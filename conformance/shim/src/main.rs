@@ -13,6 +13,7 @@ mod container;
 mod events;
 mod expected;
 mod fifo;
+mod idle;
 mod lab;
 #[path = "../../src/leaks.rs"]
 mod leaks;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         }
         Ok(args::Command::Suite(options)) => runner::run(&options),
         Ok(args::Command::Bench(options)) => bench::run(&options),
+        Ok(args::Command::Idle(options)) => idle::run(&options),
         Ok(args::Command::OneCase(options)) => case::run_in_this_process(options),
         Err(message) => {
             eprintln!("shim-conformance: {message}");

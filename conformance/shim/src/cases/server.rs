@@ -3,6 +3,7 @@
 use crate::case::{cases, skip};
 use crate::client::code;
 use crate::container::Container;
+use crate::idle::{between, switches};
 use crate::lab::{Dialect, Lab, Output};
 use crate::leaks;
 use crate::process;
@@ -324,25 +325,13 @@ fn sleeps_while_nothing_happens(lab: &mut Lab) {
     std::thread::sleep(Duration::from_secs(3));
     let before = switches(shim);
     std::thread::sleep(Duration::from_secs(3));
-    assert_eq!(switches(shim) - before, 0, "wakeups in three seconds");
+    let asleep = switches(shim);
+    assert_eq!(between(&before, &asleep), 0, "wakeups in three seconds");
     task.state(&container.id, "").expect("State");
-    assert!(switches(shim) > before, "an answer is no wakeup");
-}
-
-/// How often the process's threads were put on a processor and left it, of their own accord or not.
-fn switches(pid: i32) -> u64 {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("threads");
-    let of_thread = |status: String| -> u64 {
-        let counts = status
-            .lines()
-            .filter_map(|line| line.split_once("ctxt_switches:"))
-            .filter_map(|(_, count)| count.trim().parse::<u64>().ok());
-        counts.sum()
-    };
-    threads
-        .map(|thread| fs::read_to_string(thread.expect("an entry").path().join("status")))
-        .map(|status| of_thread(status.expect("a status")))
-        .sum()
+    assert!(
+        between(&asleep, &switches(shim)) > 0,
+        "an answer is no wakeup"
+    );
 }
 
 /// A process's cookie; 0 is none.
