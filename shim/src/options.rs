@@ -5,53 +5,17 @@
 use crate::failure::{Code, Failure};
 use tare_shim_wire::messages::google::Any;
 use tare_shim_wire::messages::runtime::CheckpointOptions;
-use tare_shim_wire::options::{self as wire, Found};
-
-/// The options, wherever they came from.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Options {
-    /// Switch the root without pivot_root.
-    pub no_pivot_root: bool,
-    /// Stay in the shim's session keyring.
-    pub no_new_keyring: bool,
-    /// Where the shim itself is put: a path in each hierarchy.
-    pub shim_cgroup: String,
-    /// Who owns pipes of the container's output.
-    pub io_uid: u32,
-    /// The same for the group.
-    pub io_gid: u32,
-    /// The runtime's program. There is none; taken and not used.
-    pub binary_name: String,
-    /// Directory of the containers' state; empty for the default.
-    pub root: String,
-    /// Have systemd make the cgroups.
-    pub systemd_cgroup: bool,
-    /// One shim for all containers of the node.
-    pub node: bool,
-    /// Keys that mean nothing here, for a warning.
-    pub ignored: Vec<String>,
-}
-
-/// What is to be done to have the options.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// Here they are.
-    Given(Box<Options>),
-    /// They are TOML in this file.
-    File(String),
-}
+pub use tare_shim_wire::messages::runtime::RuncOptions;
+pub use tare_shim_wire::options::{Found, Options, Sharing};
 
 /// Reads the options of a request.
 ///
 /// # Errors
 /// INVALID_ARGUMENT: a type that we don't know, bytes that are no such message, TOML that is none.
-pub fn read(any: Option<&Any>) -> Result<Source, Failure> {
+pub fn read(any: Option<&Any>) -> Result<Found, Failure> {
     // Of a restore, which is not there yet.
     let any = any.filter(|any| !any.is::<CheckpointOptions>());
-    match wire::Options::find(any).map_err(invalid)? {
-        Found::Options(options) => Ok(Source::Given(Box::new(Options::from(*options)))),
-        Found::File(path) => Ok(Source::File(path)),
-    }
+    Options::find(any).map_err(invalid)
 }
 
 /// Reads options from TOML.
@@ -59,41 +23,22 @@ pub fn read(any: Option<&Any>) -> Result<Source, Failure> {
 /// # Errors
 /// INVALID_ARGUMENT with the place.
 pub fn parse(body: &[u8]) -> Result<Options, Failure> {
-    let options = wire::Options::of_toml(body).map_err(invalid)?;
-    Ok(Options::from(options))
+    Options::of_toml(body).map_err(invalid)
 }
 
-impl From<wire::Options> for Options {
-    fn from(options: wire::Options) -> Options {
-        let runc = options.runc;
-        Options {
-            no_pivot_root: runc.no_pivot_root,
-            no_new_keyring: runc.no_new_keyring,
-            shim_cgroup: runc.shim_cgroup,
-            io_uid: runc.io_uid,
-            io_gid: runc.io_gid,
-            binary_name: runc.binary_name,
-            root: runc.root,
-            systemd_cgroup: runc.systemd_cgroup,
-            node: options.sharing == wire::Sharing::Node,
-            ignored: options.ignored,
-        }
-    }
-}
-
-fn invalid(error: wire::Error) -> Failure {
+fn invalid(error: tare_shim_wire::options::Error) -> Failure {
     Failure::new(Code::InvalidArgument, error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tare_shim_wire::messages::runtime::{GenericOptions, RuncOptions};
+    use tare_shim_wire::messages::runtime::GenericOptions;
 
     fn given(any: &Any) -> Options {
         match read(Some(any)).unwrap() {
-            Source::Given(options) => *options,
-            Source::File(path) => panic!("a file: {path}"),
+            Found::Options(options) => *options,
+            Found::File(path) => panic!("a file: {path}"),
         }
     }
 
@@ -116,12 +61,12 @@ mod tests {
         let mut theirs = given(&Any::pack(&generic));
         assert_eq!(std::mem::take(&mut theirs.ignored), ["CriuPath"]);
         assert_eq!(ours, theirs);
-        assert!(ours.systemd_cgroup && ours.no_pivot_root && ours.io_uid == 7);
+        assert!(ours.runc.systemd_cgroup && ours.runc.no_pivot_root && ours.runc.io_uid == 7);
     }
 
     #[test]
     fn none_are_the_defaults() {
-        assert_eq!(read(None).unwrap(), Source::Given(Box::default()));
+        assert_eq!(read(None).unwrap(), Found::Options(Box::default()));
         let empty = Any::pack(&GenericOptions::default());
         assert_eq!(given(&empty), Options::default());
     }
@@ -138,7 +83,7 @@ mod tests {
         };
         assert_eq!(
             read(Some(&any)).unwrap(),
-            Source::File("/etc/x.toml".to_owned())
+            Found::File("/etc/x.toml".to_owned())
         );
     }
 

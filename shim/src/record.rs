@@ -1,6 +1,6 @@
 //! What a server keeps of a container in its bundle: for `delete`, which is told nothing, and for a server that comes after it.
 use crate::failure::Failure;
-use crate::options::Options;
+use crate::options::{Options, RuncOptions};
 use crate::start;
 use crate::stdio::Streams;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const NAME: &str = "options.json";
 
 /// A container as its server knew it.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Record {
     /// The container.
     pub id: String,
@@ -38,10 +38,10 @@ pub fn keep(bundle: &Path, record: &Record) -> Result<(), Failure> {
         "stdout": streams.stdout,
         "stderr": streams.stderr,
         "terminal": streams.terminal,
-        "root": options.root,
-        "systemdCgroup": options.systemd_cgroup,
-        "ioUid": options.io_uid,
-        "ioGid": options.io_gid,
+        "root": options.runc.root,
+        "systemdCgroup": options.runc.systemd_cgroup,
+        "ioUid": options.runc.io_uid,
+        "ioGid": options.runc.io_gid,
     });
     let path = bundle.join(NAME);
     start::put(&path, text.to_string().as_bytes())
@@ -70,10 +70,13 @@ pub fn kept(bundle: &Path) -> Option<Record> {
             terminal: flag("terminal"),
         },
         options: Options {
-            root: word("root"),
-            systemd_cgroup: flag("systemdCgroup"),
-            io_uid: number("ioUid"),
-            io_gid: number("ioGid"),
+            runc: RuncOptions {
+                root: word("root"),
+                systemd_cgroup: flag("systemdCgroup"),
+                io_uid: number("ioUid"),
+                io_gid: number("ioGid"),
+                ..RuncOptions::default()
+            },
             ..Options::default()
         },
     })
@@ -97,9 +100,12 @@ mod tests {
                 ..Streams::default()
             },
             options: Options {
-                root: "/run/root".to_owned(),
-                systemd_cgroup: true,
-                io_uid: 7,
+                runc: RuncOptions {
+                    root: "/run/root".to_owned(),
+                    systemd_cgroup: true,
+                    io_uid: 7,
+                    ..RuncOptions::default()
+                },
                 ..Options::default()
             },
         };

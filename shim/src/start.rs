@@ -2,7 +2,7 @@
 use crate::arguments::Arguments;
 use crate::bootstrap::{self, Dialect, Request};
 use crate::failure::{Code, Failure};
-use crate::options::{self, Options, Source};
+use crate::options::{self, Found, Options, Sharing};
 use crate::record;
 use rustix::fs::{FlockOperation, Mode};
 use std::ffi::OsString;
@@ -40,7 +40,11 @@ pub fn start(arguments: &Arguments) -> Result<(), Failure> {
     let group = bootstrap::group(&config, &arguments.id)
         .map_err(|error| Failure::new(Code::InvalidArgument, format!("config.json: {error}")))?;
     // No container can name this group by its annotations: they have no empty part.
-    let group = if options.node { NODE.to_owned() } else { group };
+    let group = if options.sharing == Sharing::Node {
+        NODE.to_owned()
+    } else {
+        group
+    };
     let socket = bootstrap::socket(&request.sockets, arguments, &group);
     let address = format!("unix://{}", socket.display());
     if let Some(listener) = bind(&request.sockets, &socket)? {
@@ -92,10 +96,10 @@ pub fn given(request: &Request) -> Result<Options, Failure> {
 ///
 /// # Errors
 /// INVALID_ARGUMENT.
-pub fn load(source: Source) -> Result<Options, Failure> {
-    match source {
-        Source::Given(options) => Ok(*options),
-        Source::File(path) => {
+pub fn load(found: Found) -> Result<Options, Failure> {
+    match found {
+        Found::Options(options) => Ok(*options),
+        Found::File(path) => {
             let body = std::fs::read(&path).map_err(|error| {
                 let why = format!("the runtime's options in {path}: {error}");
                 Failure::new(Code::InvalidArgument, why)
@@ -215,8 +219,8 @@ fn place(pid: u32, options: &Options) {
             (score + 1).min(1000).to_string(),
         );
     }
-    if !options.shim_cgroup.is_empty() {
-        let inside = options.shim_cgroup.trim_start_matches('/');
+    if !options.runc.shim_cgroup.is_empty() {
+        let inside = options.runc.shim_cgroup.trim_start_matches('/');
         let root = Path::new("/sys/fs/cgroup");
         let mut homes: Vec<OsString> = vec![root.join(inside).into()];
         for hierarchy in std::fs::read_dir(root).into_iter().flatten().flatten() {

@@ -61,13 +61,13 @@ pub struct Begun {
 
 /// The runtime of these options.
 pub fn runtime(options: &Options, namespace: &str) -> Runtime {
-    let root = if options.root.is_empty() {
+    let root = if options.runc.root.is_empty() {
         Path::new(ROOT)
     } else {
-        Path::new(&options.root)
+        Path::new(&options.runc.root)
     };
     let runtime = Runtime::new(root.join(namespace));
-    if options.systemd_cgroup {
+    if options.runc.systemd_cgroup {
         runtime.with_cgroup_manager(CgroupManager::Systemd {
             user: false,
             address: String::new(),
@@ -111,15 +111,15 @@ fn create_within(creation: &Creation) -> Result<Begun, Failure> {
         options: options.clone(),
     };
     record::keep(bundle, &record)?;
-    let ids = (options.io_uid, options.io_gid);
+    let ids = (options.runc.io_uid, options.runc.io_gid);
     let mut made = stdio::make(streams, ids, id, namespace)?;
     let given = CreateOptions {
         config: furniture::config(bundle, pods)?,
         stdio: std::mem::take(&mut made.stdio),
         console: console(streams),
         pid_file: Some(bundle.join("init.pid")),
-        no_pivot: options.no_pivot_root,
-        no_new_keyring: options.no_new_keyring,
+        no_pivot: options.runc.no_pivot_root,
+        no_new_keyring: options.runc.no_new_keyring,
         ..CreateOptions::default()
     };
     let created = runtime(options, namespace).create(id, bundle, given);

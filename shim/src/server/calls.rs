@@ -113,12 +113,12 @@ impl Server {
                 "checkpoints are not restored yet",
             ));
         }
-        let source = options::read(request.options.as_ref())?;
+        let found = options::read(request.options.as_ref())?;
         self.making.insert(id.clone());
         let (namespace, pods) = (self.namespace.clone(), self.places());
         let socket = self.socket.clone();
         let begun = self.job(move || {
-            let result = crate::start::load(source).and_then(|options| {
+            let result = crate::start::load(found).and_then(|options| {
                 let creation = Creation {
                     id: request.id.clone(),
                     namespace,
@@ -175,7 +175,7 @@ impl Server {
             Which::Exec(exec) => {
                 let task = self.task_mut(&id)?;
                 task.life.start(&which)?;
-                let ids = (task.options.io_uid, task.options.io_gid);
+                let ids = (task.options.runc.io_uid, task.options.runc.io_gid);
                 let process = task.execs.get_mut(exec);
                 let (spec, streams) = match process {
                     Some(process) => (
