@@ -32,9 +32,11 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.snapshotter.v1.b
 CONF
 ctr="ctr --address $work/c.sock --namespace $tag"
 
-# The pid of the shim that serves a container.
+# The pid of the shim that serves a container: who listens on the socket that the bundle names.
 shim_of() {
-  pgrep -f -- "containerd-shim-tare-v2 -namespace $tag -id $1 .*serve"
+  local socket
+  socket=$(cat "$work/cd/state/io.containerd.runtime.v2.task/$tag/$1/address") || return
+  ss -xlpnH src "${socket#unix://}" | sed -n 's/.*,pid=\([0-9]*\),.*/\1/p'
 }
 
 start_containerd

@@ -13,7 +13,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// The group of all containers, where they share one server.
 const NODE: &str = "all of the node";
@@ -47,13 +47,25 @@ pub fn start(arguments: &Arguments) -> Result<(), Failure> {
     };
     let socket = bootstrap::socket(&request.sockets, arguments, &group);
     let address = format!("unix://{}", socket.display());
+    let mut server = None;
     if let Some(listener) = bind(&request.sockets, &socket)? {
         let served = serve(arguments, &request, &options, &socket, listener);
-        if let Err(failure) = served {
+        server = Some(served.inspect_err(|_| {
             let _ = std::fs::remove_file(&socket);
-            return Err(failure);
-        }
+        })?);
     }
+    tell(&request, &address).inspect_err(|_| {
+        // Nobody would ever know of it.
+        if let Some(server) = &mut server {
+            let _ = server.kill();
+            let _ = server.wait();
+            let _ = std::fs::remove_file(&socket);
+        }
+    })
+}
+
+/// Where the server is, in the bundle and on standard output.
+fn tell(request: &Request, address: &str) -> Result<(), Failure> {
     // containerd before 2.0 reads it when it comes back, and `delete` does.
     put("address", address.as_bytes())
         .map_err(|error| Failure::io("write the bundle's address", &error))?;
@@ -62,7 +74,7 @@ pub fn start(arguments: &Arguments) -> Result<(), Failure> {
             .map_err(|error| Failure::io("link the bundle to its socket's directory", &error))?;
     }
     let mut out = std::io::stdout();
-    out.write_all(&bootstrap::answer(request.dialect, &address))
+    out.write_all(&bootstrap::answer(request.dialect, address))
         .and_then(|()| out.flush())
         .map_err(|error| Failure::io("print the address", &error))
 }
@@ -145,7 +157,7 @@ fn serve(
     options: &Options,
     socket: &Path,
     listener: UnixListener,
-) -> Result<(), Failure> {
+) -> Result<Child, Failure> {
     let fail = |what: &str, error: &std::io::Error| Failure::io(what, error);
     let program = std::env::current_exe().map_err(|error| fail("find this program", &error))?;
     let program = without_deleted(program);
@@ -182,7 +194,7 @@ fn serve(
         .spawn()
         .map_err(|error| fail("start the server", &error))?;
     place(child.id(), options);
-    Ok(())
+    Ok(child)
 }
 
 /// The program may have been replaced since it was started.

@@ -9,7 +9,10 @@ use crate::leaks;
 use crate::process;
 use crate::task::{Stdio, Task};
 use crate::wire::{Message, any};
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +21,7 @@ use std::time::Duration;
 cases!("server":
     address_in_the_bundle,
     address_in_each_bundle_of_a_group,
+    a_bundle_that_takes_no_address,
     socket_directory_in_the_bundle,
     no_namespace,
     score_for_want_of_memory,
@@ -58,6 +62,37 @@ fn address_in_each_bundle_of_a_group(lab: &mut Lab) {
         let socket = lab.start_socket(&container);
         has_address(&container, &socket);
     }
+}
+
+fn sockets() -> BTreeSet<PathBuf> {
+    let entries = fs::read_dir("/run/containerd/s").into_iter().flatten();
+    entries.flatten().map(|entry| entry.path()).collect()
+}
+
+/// Nobody would know of the server: it ends, and its socket is gone.
+fn a_bundle_that_takes_no_address(lab: &mut Lab) {
+    let container = lab.container("", &["true"]);
+    container.write();
+    fs::create_dir_all(container.bundle.join("address/x")).expect("own directory");
+    let before = sockets();
+    let output = lab.start_output(&container, Dialect::V1_6, b"");
+    assert!(
+        output.code.is_some_and(|code| code != 0) && output.stderr.contains("address"),
+        "{output:?}"
+    );
+    let me = std::process::id() as i32;
+    let gone = || process::descendants(me).is_empty();
+    assert!(process::eventually(Duration::from_secs(2), gone));
+    // Other cases have some that are served.
+    let dead = |path: &PathBuf| {
+        let refused = UnixStream::connect(path).map_err(|error| error.kind());
+        refused.is_err_and(|kind| kind == ErrorKind::ConnectionRefused)
+    };
+    let left = sockets()
+        .difference(&before)
+        .find(|path| dead(path))
+        .cloned();
+    assert_eq!(left, None);
 }
 
 /// From 2.3 on: a link `s`, by which containerd cleans up after a shim that is gone.
