@@ -65,6 +65,8 @@ pub struct Task {
     pub shares_pids: bool,
     /// A verb is at work that no other may come between; those wait.
     pub busy: bool,
+    /// Kills that are at work: their answers are out before that of Delete, after which a client may hang up.
+    pub kills: usize,
     /// Calls that wait.
     pub waiting: VecDeque<(Caller, Call)>,
 }

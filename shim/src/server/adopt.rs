@@ -65,6 +65,7 @@ impl Server {
             oom: None,
             shares_pids: begun.as_ref().is_some_and(|begun| begun.shares_pids),
             busy: false,
+            kills: 0,
             waiting: Default::default(),
         };
         if let Some(begun) = &mut begun {

@@ -252,6 +252,14 @@ impl Server {
             }
             Which::Init => {
                 let task = self.task_mut(id)?;
+                if task.kills > 0 {
+                    let request = DeleteRequest {
+                        id: id.to_owned(),
+                        ..DeleteRequest::default()
+                    };
+                    task.waiting.push_back((caller, Call::Delete(request)));
+                    return Ok(Next::Later);
+                }
                 task.busy = true;
                 let bundle = task.bundle.clone();
                 let runtime = self.runtime(self.task(id)?);
@@ -357,11 +365,18 @@ impl Server {
             return Err(finished());
         }
         let runtime = self.runtime(task);
-        self.job(move || Done::Answered {
-            caller,
-            result: work::kill(&runtime, &request.id, request.signal, request.all)
-                .map(|()| Answer::Kill(Empty {})),
-        })
+        let begun = self.job({
+            let id = request.id.clone();
+            move || Done::Killed {
+                caller,
+                result: work::kill(&runtime, &id, request.signal, request.all),
+                id,
+            }
+        });
+        if begun.is_ok() {
+            self.task_mut(&request.id)?.kills += 1;
+        }
+        begun
     }
 
     /// Ends what runs in a container whose init has ended without it.

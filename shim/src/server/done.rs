@@ -16,7 +16,7 @@ use tare_shim_wire::messages::google::{Any, Empty};
 use tare_shim_wire::messages::runtime::ProcessDetails;
 use tare_shim_wire::messages::sandbox;
 use tare_shim_wire::messages::task::{
-    Answer, CreateTaskResponse, DeleteResponse, PidsResponse, ProcessInfo, StartResponse,
+    Answer, Call, CreateTaskResponse, DeleteResponse, PidsResponse, ProcessInfo, StartResponse,
 };
 use tare_supervisor::{Interest, Relay};
 
@@ -52,6 +52,12 @@ pub(crate) enum Done {
         caller: Caller,
         id: String,
         frozen: bool,
+        result: Result<(), Failure>,
+    },
+    /// Kill of init, or of all.
+    Killed {
+        caller: Caller,
+        id: String,
         result: Result<(), Failure>,
     },
     /// Update.
@@ -100,6 +106,10 @@ impl Server {
                 frozen,
                 result,
             } => self.frozen(caller, &id, frozen, result),
+            Done::Killed { caller, id, result } => {
+                self.answer(caller, result.map(|()| Answer::Kill(Empty {})));
+                self.killed(&id);
+            }
             Done::Updated { caller, id, result } => {
                 self.answer(caller, result.map(|()| Answer::Update(Empty {})));
                 self.next_turn(&id);
@@ -138,6 +148,7 @@ impl Server {
             oom: None,
             shares_pids: begun.shares_pids,
             busy: false,
+            kills: 0,
             waiting: Default::default(),
         };
         let event = TaskCreate {
@@ -332,6 +343,15 @@ impl Server {
         self.next_turn(id);
     }
 
+    fn killed(&mut self, id: &str) {
+        if let Some(task) = self.tasks.get_mut(id) {
+            task.kills = task.kills.saturating_sub(1);
+            if task.kills == 0 && !task.busy {
+                self.next_turn(id);
+            }
+        }
+    }
+
     /// Nobody is at work on the task: whoever waited longest is next.
     fn next_turn(&mut self, id: &str) {
         loop {
@@ -339,6 +359,10 @@ impl Server {
                 return;
             };
             task.busy = false;
+            // It would only come back.
+            if task.kills > 0 && matches!(task.waiting.front(), Some((_, Call::Delete(_)))) {
+                return;
+            }
             let Some((caller, call)) = task.waiting.pop_front() else {
                 return;
             };

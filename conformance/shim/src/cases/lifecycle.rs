@@ -5,8 +5,12 @@ use crate::case::cases;
 use crate::client::code;
 use crate::lab::Lab;
 use crate::process;
+use crate::reaper;
 use crate::task::{CREATED, RUNNING, STOPPED, Stdio};
+use crate::wire::Message;
+use rustix::process::Signal;
 use std::fs;
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 cases!("lifecycle":
@@ -36,6 +40,7 @@ cases!("lifecycle":
     shutdown_with_containers,
     shutdown_without_containers,
     fifty_lives_in_one_shim,
+    kill_is_answered_before_delete,
 );
 
 fn a_whole_life(lab: &mut Lab) {
@@ -432,4 +437,37 @@ fn fifty_lives_in_one_shim(lab: &mut Lab) {
         task.delete(&container.id, "").expect("Delete");
     }
     assert_eq!(task.state(&first.id, "").expect("State").status, RUNNING);
+}
+
+/// Whoever deletes a container hangs up then: containerd would take a Kill that is still out for one that failed.
+fn kill_is_answered_before_delete(lab: &mut Lab) {
+    let mut load: Vec<_> = (0..4)
+        .map(|_| reaper::spawn(Command::new("sh").args(["-c", "while :; do :; done"])))
+        .collect();
+    let group = lab.container("group", &["sleep", "1000"]);
+    let group = group.in_group(&lab.namespace);
+    let task = lab.started(&group);
+    let mut late = Vec::new();
+    for number in 0..30 {
+        let container = lab.container(&format!("c{number}"), &["sleep", "1000"]);
+        let container = container.in_group(&lab.namespace);
+        container.write();
+        lab.create(&task, &container);
+        task.start(&container.id, "").expect("Start");
+        let wait = task.begin_wait(&container.id, "");
+        let message = Message::new().text(1, &container.id).number(3, 9);
+        let kill = task.begin("Kill", message);
+        wait.within(Duration::from_secs(5)).expect("Wait");
+        task.delete(&container.id, "").expect("Delete");
+        // Answers come in one stream: what was sent before is here.
+        match kill.within(Duration::ZERO) {
+            Err(status) if status.code == code::TIMEOUT => late.push(number),
+            answer => drop(answer.expect("Kill")),
+        }
+    }
+    for process in &mut load {
+        process::kill(process.id() as i32, Signal::KILL);
+        let _ = process.wait();
+    }
+    assert!(late.is_empty(), "Kill was answered after Delete: {late:?}");
 }
