@@ -21,7 +21,12 @@ cleanup() {
   unmount_below "$work"
   # CRI's namespace has one name on each machine: what was there before stays.
   [ -n "$had_state" ] || rm -rf "$state"
-  [ -n "$had_group" ] || find /sys/fs/cgroup -maxdepth 2 -type d -name k8s.io -exec rmdir {} + 2>/dev/null
+  # What a case that failed has left in it runs in this pid namespace.
+  [ -n "$had_group" ] || find /sys/fs/cgroup -maxdepth 2 -type d -name k8s.io | while read -r group; do
+    find "$group" -name cgroup.procs -exec cat {} + | grep -v '^0$' | xargs -r kill -KILL 2>/dev/null
+    sleep 0.1
+    find "$group" -depth -type d -exec rmdir {} + 2>/dev/null
+  done
   rm -rf "$work"
 }
 state=/run/containerd/tare/k8s.io had_state='' had_group=''
