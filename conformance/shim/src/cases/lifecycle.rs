@@ -441,7 +441,7 @@ fn fifty_lives_in_one_shim(lab: &mut Lab) {
 
 /// Whoever deletes a container hangs up then: containerd would take a Kill that is still out for one that failed.
 fn kill_is_answered_before_delete(lab: &mut Lab) {
-    let mut load: Vec<_> = (0..4)
+    let mut load: Vec<_> = (0..2)
         .map(|_| reaper::spawn(Command::new("sh").args(["-c", "while :; do :; done"])))
         .collect();
     let group = lab.container("group", &["sleep", "1000"]);
@@ -450,7 +450,7 @@ fn kill_is_answered_before_delete(lab: &mut Lab) {
     let mut late = Vec::new();
     let begun = Instant::now();
     // A host that is slow shows it in fewer.
-    for number in (0..30).take_while(|_| begun.elapsed() < Duration::from_secs(8)) {
+    for number in (0..30).take_while(|_| begun.elapsed() < Duration::from_secs(5)) {
         let container = lab.container(&format!("c{number}"), &["sleep", "1000"]);
         let container = container.in_group(&lab.namespace);
         container.write();
