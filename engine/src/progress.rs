@@ -21,6 +21,7 @@ impl Way {
     fn word(self, state: State) -> &'static str {
         match (self, state) {
             (_, State::Waiting) => "Waiting",
+            (_, State::Preparing) => "Preparing",
             (Self::Pull, State::Pulling) => "Pulling",
             (Self::Push, State::Pulling) => "Pushing",
             (Self::Pull, State::Done) => "Pull complete",
@@ -177,13 +178,13 @@ impl<'a> Painter<'a> {
 }
 
 fn line(layer: &LayerProgress, way: Way) -> String {
-    let (received, all) = (layer.received(), layer.size.max(1));
-    let word = way.word(layer.state());
-    // What is sent is not counted, and has no bar.
-    if layer.state() != State::Pulling || received == 0 {
+    let (moved, all, state) = (layer.moved(), layer.size(), layer.state());
+    let word = way.word(state);
+    if !matches!(state, State::Pulling | State::Preparing) || moved == 0 {
         return word.to_owned();
     }
-    let filled = usize::try_from(received.min(all) * BAR as u64 / all).unwrap_or(BAR);
+    let filled = u128::from(moved.min(all)) * BAR as u128 / u128::from(all.max(1));
+    let filled = usize::try_from(filled).unwrap_or(BAR);
     let bar = format!("{}>{}", "=".repeat(filled), " ".repeat(BAR - filled));
-    format!("{word} [{bar}] {}/{}", size(received), size(layer.size))
+    format!("{word} [{bar}] {}/{}", size(moved), size(all))
 }

@@ -104,6 +104,8 @@ pub enum State {
     Done,
     /// It was there already.
     Exists,
+    /// It is compressed, to be pushed.
+    Preparing,
 }
 
 /// One layer's progress, written by the pull and read by whoever shows it.
@@ -111,9 +113,8 @@ pub enum State {
 pub struct LayerProgress {
     /// As the manifest has it.
     pub digest: Digest,
-    /// Bytes in all, compressed.
-    pub size: u64,
-    received: AtomicU64,
+    size: AtomicU64,
+    moved: AtomicU64,
     state: AtomicU8,
 }
 
@@ -121,15 +122,20 @@ impl LayerProgress {
     pub(crate) fn new(digest: Digest, size: u64) -> Self {
         Self {
             digest,
-            size,
-            received: AtomicU64::new(0),
+            size: AtomicU64::new(size),
+            moved: AtomicU64::new(0),
             state: AtomicU8::new(State::Waiting as u8),
         }
     }
 
-    /// Bytes that have come.
-    pub fn received(&self) -> u64 {
-        self.received.load(Relaxed)
+    /// Bytes in all: compressed, or of the archive while that is compressed.
+    pub fn size(&self) -> u64 {
+        self.size.load(Relaxed)
+    }
+
+    /// Bytes that have come, or are sent.
+    pub fn moved(&self) -> u64 {
+        self.moved.load(Relaxed)
     }
 
     /// What it is doing.
@@ -138,8 +144,21 @@ impl LayerProgress {
             0 => State::Waiting,
             1 => State::Pulling,
             2 => State::Done,
-            _ => State::Exists,
+            3 => State::Exists,
+            _ => State::Preparing,
         }
+    }
+
+    /// For what changes them as it goes.
+    pub(crate) fn counter(&self) -> &AtomicU64 {
+        &self.moved
+    }
+
+    /// Begins to count anew, to another end.
+    pub(crate) fn begin(&self, state: State, size: u64) {
+        self.moved.store(0, Relaxed);
+        self.size.store(size, Relaxed);
+        self.set(state);
     }
 
     pub(crate) fn set(&self, state: State) {
@@ -405,7 +424,7 @@ fn layer(
     let settings = Settings {
         privileges: options.privileges,
         limits: options.limits,
-        received: &progress.received,
+        received: progress.counter(),
         stop: &ended,
     };
     let source = client.blob(reference, job.descriptor);

@@ -7,12 +7,13 @@
 use crate::compress::Gzip;
 use crate::manifest::{Descriptor, Manifest, media};
 use crate::pull::{LayerProgress, State, Watch};
-use crate::registry::{Client, RegistryError};
+use crate::registry::{Client, Outgoing, RegistryError};
 use crate::store::{Name, Ref, Store, StoreError};
 use crate::{Digest, Reference};
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use thiserror::Error;
@@ -78,6 +79,7 @@ pub fn push(
 
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
+    let ended = || stop.load(Relaxed) || watch.stop().load(Relaxed);
     let results: Mutex<Vec<(usize, Result<Descriptor, PushError>)>> = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..PARALLEL.min(manifest.layers.len()) {
@@ -87,7 +89,7 @@ pub fn push(
                     let Some(layer) = manifest.layers.get(number) else {
                         return;
                     };
-                    if stop.load(Relaxed) || watch.stop().load(Relaxed) {
+                    if ended() {
                         return;
                     }
                     let one = Layer {
@@ -98,15 +100,18 @@ pub fn push(
                         descriptor: layer,
                         diff_id: config.rootfs.diff_ids[number],
                         progress: &progress[number],
+                        stop: &ended,
                     };
                     let outcome = one.push();
-                    if outcome.is_err() {
-                        stop.store(true, Relaxed);
-                    }
+                    let failed = outcome.is_err();
                     results
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
                         .push((number, outcome));
+                    // Noted first: what others say after it is that they were stopped.
+                    if failed {
+                        stop.store(true, Relaxed);
+                    }
                 }
             });
         }
@@ -120,9 +125,19 @@ pub fn push(
     }
     if !client.has_blob(to, image.config)? {
         let bytes = store.blob(image.config)?;
-        client.upload(to, image.config, Some(bytes.len() as u64), &|| {
-            Ok(Box::new(io::Cursor::new(bytes.clone())))
-        })?;
+        let open = |from: u64| -> io::Result<Box<dyn Read>> {
+            let mut reader = io::Cursor::new(bytes.clone());
+            reader.set_position(from);
+            Ok(Box::new(reader))
+        };
+        let blob = Outgoing {
+            digest: image.config,
+            size: bytes.len() as u64,
+            open: &open,
+            sent: &AtomicU64::new(0),
+            stop: &|| watch.stop().load(Relaxed),
+        };
+        client.upload(to, &blob)?;
     }
     let same = layers == manifest.layers;
     let (content, media_type) = if same {
@@ -181,6 +196,7 @@ struct Layer<'a> {
     descriptor: &'a Descriptor,
     diff_id: Digest,
     progress: &'a LayerProgress,
+    stop: &'a (dyn Fn() -> bool + Sync),
 }
 
 impl Layer<'_> {
@@ -223,9 +239,7 @@ impl Layer<'_> {
             }
         }
         if let Some(path) = self.store.blob_file(digest) {
-            self.client.upload(self.to, digest, Some(size), &|| {
-                Ok(Box::new(File::open(&path)?))
-            })?;
+            self.file(digest, size, &path)?;
             return Ok(Some(State::Done));
         }
         for source in self.sources.iter().filter(|source| {
@@ -235,10 +249,11 @@ impl Layer<'_> {
             if !self.client.has_blob(source, digest).unwrap_or(false) {
                 continue;
             }
-            let open = || -> io::Result<Box<dyn Read>> {
-                Ok(Box::new(self.client.blob(source, self.descriptor)))
+            let open = |from: u64| -> io::Result<Box<dyn Read>> {
+                let blob = self.client.blob_from(source, self.descriptor, from);
+                Ok(Box::new(blob))
             };
-            self.client.upload(self.to, digest, Some(size), &open)?;
+            self.upload(digest, size, &open)?;
             return Ok(Some(State::Done));
         }
         Ok(None)
@@ -260,9 +275,20 @@ impl Layer<'_> {
             return Ok(Descriptor::new(media_type, digest, size));
         }
         let mut blob = self.store.new_blob()?;
-        let mut gzip = Gzip::new(&mut blob);
-        self.store.write_archive(self.diff_id, &mut gzip)?;
-        let written = gzip.finish().and_then(|blob| blob.flush());
+        let layer = self.store.layer(self.diff_id)?;
+        let size = layer.map_or(self.descriptor.size, |layer| layer.size);
+        self.progress.begin(State::Preparing, size);
+        let mut archive = Counted {
+            out: Gzip::new(&mut blob),
+            count: self.progress.counter(),
+            stop: self.stop,
+        };
+        let made = self.store.write_archive(self.diff_id, &mut archive);
+        if (self.stop)() {
+            return Err(PushError::Interrupted);
+        }
+        made?;
+        let written = archive.out.finish().and_then(|blob| blob.flush());
         written.map_err(|error| self.store.blob_error(error))?;
         let (digest, size) = blob.commit(self.store)?;
         self.store.note_compressed(self.diff_id, digest, size)?;
@@ -271,10 +297,59 @@ impl Layer<'_> {
                 .store
                 .blob_file(digest)
                 .ok_or(StoreError::Missing { digest })?;
-            self.client.upload(self.to, digest, Some(size), &|| {
-                Ok(Box::new(File::open(&path)?))
-            })?;
+            self.file(digest, size, &path)?;
         }
         Ok(Descriptor::new(media_type, digest, size))
+    }
+
+    fn file(&self, digest: Digest, size: u64, path: &Path) -> Result<(), PushError> {
+        let open = |from: u64| -> io::Result<Box<dyn Read>> {
+            let mut file = File::open(path)?;
+            file.seek(SeekFrom::Start(from))?;
+            Ok(Box::new(file))
+        };
+        self.upload(digest, size, &open)
+    }
+
+    fn upload(
+        &self,
+        digest: Digest,
+        size: u64,
+        open: &dyn Fn(u64) -> io::Result<Box<dyn Read>>,
+    ) -> Result<(), PushError> {
+        self.progress.begin(State::Pulling, size);
+        let blob = Outgoing {
+            digest,
+            size,
+            open,
+            sent: self.progress.counter(),
+            stop: self.stop,
+        };
+        match self.client.upload(self.to, &blob) {
+            Err(_) if (self.stop)() => Err(PushError::Interrupted),
+            outcome => Ok(outcome?),
+        }
+    }
+}
+
+/// Counts what is written through it, until somebody wants it to end.
+struct Counted<'a, W> {
+    out: W,
+    count: &'a AtomicU64,
+    stop: &'a dyn Fn() -> bool,
+}
+
+impl<W: Write> Write for Counted<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if (self.stop)() {
+            return Err(io::Error::other("interrupted"));
+        }
+        let written = self.out.write(bytes)?;
+        self.count.fetch_add(written as u64, Relaxed);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }

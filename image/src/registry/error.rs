@@ -132,6 +132,18 @@ pub enum RegistryError {
         /// What went wrong.
         why: String,
     },
+    /// What is to be sent is not what it should be.
+    #[error(
+        "what is to be sent to {host} is {found}, not {expected}: where it comes from it was damaged or changed; pull the image again"
+    )]
+    Source {
+        /// The registry.
+        host: String,
+        /// Of what was read.
+        found: Digest,
+        /// What it should be.
+        expected: Digest,
+    },
     /// Reading what is to be sent.
     #[error("reading what is to be sent to {host}")]
     Upload {

@@ -3,10 +3,10 @@
 use super::answer::{refused, words};
 use super::auth::{self, Challenge};
 use super::hosts::{self, Endpoint, Tls};
+use super::source::Source;
 use super::{Credentials, RegistryError, Settings, credentials, tls};
 use serde::Deserialize;
 use std::collections::HashMap;
-use std::io::Read;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use ureq::http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -40,12 +40,25 @@ pub(super) struct Ask<'a> {
 pub(super) enum Payload<'a> {
     None,
     Bytes(&'a [u8]),
-    /// Opened anew for each try; its length where it is known.
-    Stream(&'a dyn Fn() -> std::io::Result<Box<dyn Read>>, Option<u64>),
+    /// A part of something large. Whoever sends it sees to its repetition, as some of it may have come.
+    Piece {
+        source: &'a Source<'a>,
+        from: u64,
+        length: u64,
+    },
 }
 
+impl Ask<'_> {
+    fn is_piece(&self) -> bool {
+        matches!(self.payload, Payload::Piece { .. })
+    }
+}
+
+/// How long an answer to something large may take.
+const DIGESTION: Duration = Duration::from_secs(600);
+
 pub(super) struct Http {
-    settings: Settings,
+    pub(super) settings: Settings,
     agents: Mutex<Vec<(Tls, Agent)>>,
     endpoints: Mutex<HashMap<String, Arc<Vec<Endpoint>>>>,
     /// By base and scope: the header that was accepted.
@@ -54,6 +67,8 @@ pub(super) struct Http {
     broken: Mutex<Vec<String>>,
     /// Places that have answered.
     whole: Mutex<Vec<String>>,
+    /// Registries that have refused a chunk.
+    chunkless: Mutex<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -73,6 +88,7 @@ impl Http {
             tokens: Mutex::default(),
             broken: Mutex::default(),
             whole: Mutex::default(),
+            chunkless: Mutex::default(),
         }
     }
 
@@ -105,7 +121,8 @@ impl Http {
                 Err(error) => error,
             };
             let answered = !matches!(error, RegistryError::Unreachable { .. });
-            if !answered {
+            // One connection that broke amid a large piece says nothing of the place.
+            if !answered && !ask.is_piece() {
                 lock(&self.broken).push(endpoint.base.clone());
             }
             // The registry itself has spoken; a mirror that lacks something says nothing of others.
@@ -118,6 +135,17 @@ impl Http {
             }
         }
         Err(last)
+    }
+
+    /// Whether a registry has not refused a chunk yet.
+    pub(super) fn takes_chunks(&self, registry: &str) -> bool {
+        !lock(&self.chunkless).iter().any(|other| other == registry)
+    }
+
+    pub(super) fn takes_no_chunks(&self, registry: &str) {
+        if self.takes_chunks(registry) {
+            lock(&self.chunkless).push(registry.to_owned());
+        }
     }
 
     fn endpoints(&self, registry: &str) -> Result<Arc<Vec<Endpoint>>, RegistryError> {
@@ -143,6 +171,9 @@ impl Http {
         let key = (endpoint.base.clone(), scope);
         let mut authorized = false;
         let mut tries = 0;
+        // What tidies up is not waited for either.
+        let once = ask.is_piece() || ask.method == Method::DELETE;
+        let patient = patient && !once;
         loop {
             let token = lock(&self.tokens).get(&key).cloned();
             let outcome = self.once(endpoint, ask, token.as_deref());
@@ -174,7 +205,8 @@ impl Http {
                 lock(&self.tokens).insert(key.clone(), header);
                 continue;
             }
-            let again = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
+            let again =
+                status == StatusCode::TOO_MANY_REQUESTS || (status.is_server_error() && !once);
             if again && tries < self.settings.retries {
                 let wanted = response
                     .headers()
@@ -213,8 +245,9 @@ impl Http {
             request = request.header(*name, value);
         }
         // An upload's URL may be at another place, which must not learn the token.
-        let same_place =
-            !ask.path.contains("://") || authority(ask.path) == authority(&endpoint.base);
+        let same_place = !ask.path.contains("://")
+            || (authority(ask.path) == authority(&endpoint.base)
+                && auth::may_know(ask.path, &endpoint.base));
         if let Some(authorization) = authorization.filter(|_| same_place) {
             request = request.header("authorization", authorization);
         }
@@ -229,12 +262,21 @@ impl Http {
             }
             Payload::None => agent.run(request.header("content-length", "0").body(&b""[..])?),
             Payload::Bytes(bytes) => agent.run(request.body(*bytes)?),
-            Payload::Stream(open, length) => {
-                if let Some(length) = length {
-                    request = request.header("content-length", length.to_string());
-                }
-                let body = SendBody::from_owned_reader(open().map_err(ureq::Error::Io)?);
-                agent.run(request.body(body)?)
+            Payload::Piece {
+                source,
+                from,
+                length,
+            } => {
+                let request = request.header("content-length", length.to_string());
+                let mut piece = source.piece(*from, *length);
+                let request = request.body(SendBody::from_reader(&mut piece))?;
+                let request = agent.configure_request(request);
+                // What a redirect would get is sent already; and some copy or hash all of it before they answer.
+                let request = request
+                    .max_redirects(0)
+                    .timeout_recv_response(Some(DIGESTION));
+                let request = request.build();
+                agent.run(request)
             }
         }
     }
@@ -387,7 +429,7 @@ fn worth_retrying(error: &ureq::Error) -> bool {
 }
 
 /// Half a second, doubled each time; what the registry wants, up to a minute.
-fn pause(tries: u32, wanted: Option<u64>) -> Duration {
+pub(super) fn pause(tries: u32, wanted: Option<u64>) -> Duration {
     match wanted {
         Some(seconds) => Duration::from_secs(seconds.min(60)),
         None => Duration::from_millis(500 << tries.min(6)),

@@ -3,16 +3,19 @@
 mod answer;
 mod auth;
 mod body;
+mod chunks;
 mod credentials;
 mod error;
 mod hosts;
 mod http;
 mod push;
+mod source;
 mod tls;
+mod upload;
 
 pub use credentials::{Credentials, store as store_credentials};
 pub use error::RegistryError;
-pub use push::BlobSource;
+pub use source::Outgoing;
 
 use crate::manifest::{CONFIG_LIMIT, Descriptor, Document, MANIFEST_LIMIT, media};
 use crate::{Digest, Reference};
@@ -21,6 +24,7 @@ use http::{Ask, Http, Payload, Purpose};
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use ureq::http::Method;
 
 /// How registries are reached. Nothing is read from the environment unless it is said here.
@@ -42,6 +46,11 @@ pub struct Settings {
     pub user_agent: String,
     /// How often a request is repeated that failed in a way that may pass.
     pub retries: u32,
+    /// Bytes of a chunk: larger blobs are sent in several, so that one connection that breaks does not cost all, and below what
+    /// proxies let pass at once.
+    pub chunk: u64,
+    /// How long a connection may bring and take nothing.
+    pub idle: Duration,
 }
 
 impl Default for Settings {
@@ -61,6 +70,8 @@ impl Default for Settings {
             roots: roots.iter().map(PathBuf::from).collect(),
             user_agent: concat!("tare/", env!("CARGO_PKG_VERSION")).to_owned(),
             retries: 4,
+            chunk: 90 << 20,
+            idle: Duration::from_secs(60),
         }
     }
 }
@@ -216,6 +227,16 @@ impl Client {
     /// A blob's bytes as they come; a connection that breaks is taken up by another. Whether they are the right ones is the
     /// reader's to see.
     pub fn blob(&self, reference: &Reference, descriptor: &Descriptor) -> impl Read + Send + use<> {
+        self.blob_from(reference, descriptor, 0)
+    }
+
+    /// The same from a byte on.
+    pub fn blob_from(
+        &self,
+        reference: &Reference,
+        descriptor: &Descriptor,
+        position: u64,
+    ) -> impl Read + Send + use<> {
         Resuming {
             http: Arc::clone(&self.http),
             registry: reference.registry().to_owned(),
@@ -227,7 +248,7 @@ impl Client {
                 reference.familiar()
             ),
             size: descriptor.size,
-            position: 0,
+            position,
             reader: None,
             failures: 0,
         }

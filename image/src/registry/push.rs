@@ -1,14 +1,10 @@
-//! Sending: blobs that the registry lacks, then the manifest that names them.
+//! Sending: what the registry lacks, and the manifest that names it. The bytes of blobs: [`super::upload`].
 
 use super::http::{Ask, Payload, Purpose};
 use super::{Client, RegistryError};
 use crate::manifest::Descriptor;
 use crate::{Digest, Reference};
-use std::io::Read;
 use ureq::http::{Method, Response};
-
-/// Where a blob's bytes come from, each time anew.
-pub type BlobSource<'a> = &'a dyn Fn() -> std::io::Result<Box<dyn Read>>;
 
 impl Client {
     /// Whether a repository has a blob.
@@ -78,49 +74,6 @@ impl Client {
         }
     }
 
-    /// Sends a blob in one piece. `length` may be unknown: then it is sent in chunks of the transfer encoding.
-    pub fn upload(
-        &self,
-        reference: &Reference,
-        digest: Digest,
-        length: Option<u64>,
-        open: BlobSource,
-    ) -> Result<(), RegistryError> {
-        let what = format!(
-            "the upload of {digest} to {}",
-            reference.familiar_repository()
-        );
-        let begin = format!("/{}/blobs/uploads/", reference.repository());
-        let response = self.push_request(
-            reference,
-            Method::POST,
-            &begin,
-            &[],
-            Payload::None,
-            &what,
-            None,
-        )?;
-        let place = location(&response).ok_or_else(|| RegistryError::Answer {
-            host: reference.registry().to_owned(),
-            what: what.clone(),
-            why: "it names no place for the upload".to_owned(),
-        })?;
-        let join = if place.contains('?') { '&' } else { '?' };
-        let place = format!("{place}{join}digest={digest}");
-        let headers = [("content-type", "application/octet-stream".to_owned())];
-        let payload = Payload::Stream(open, length);
-        self.push_request(
-            reference,
-            Method::PUT,
-            &place,
-            &headers,
-            payload,
-            &what,
-            None,
-        )
-        .map(drop)
-    }
-
     /// Sends a manifest or index under a reference's tag or digest; the digest that the registry gave it must be ours.
     pub fn put_manifest(
         &self,
@@ -158,11 +111,8 @@ impl Client {
         }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one call for all requests of this file"
-    )]
-    fn push_request(
+    #[expect(clippy::too_many_arguments, reason = "one call for all that is sent")]
+    pub(super) fn push_request(
         &self,
         reference: &Reference,
         method: Method,
@@ -187,7 +137,7 @@ impl Client {
 }
 
 /// The place of an upload: a whole URL, or a path at the registry, which begins with `/v2`.
-fn location(response: &Response<ureq::Body>) -> Option<String> {
+pub(super) fn location(response: &Response<ureq::Body>) -> Option<String> {
     let location = response.headers().get("location")?.to_str().ok()?;
     if location.contains("://") {
         return Some(location.to_owned());

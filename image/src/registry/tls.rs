@@ -37,7 +37,8 @@ pub(super) fn agent(settings: &Settings, tls: &Tls) -> Result<Agent, ureq::Error
         .timeout_resolve(Some(Duration::from_secs(20)))
         .timeout_connect(Some(Duration::from_secs(20)))
         .timeout_recv_response(Some(Duration::from_secs(60)))
-        .timeout_per_read(Some(Duration::from_secs(60)))
+        .timeout_per_read(Some(settings.idle))
+        .timeout_per_write(Some(settings.idle))
         .max_idle_connections_per_host(16)
         .input_buffer_size(128 << 10);
     if !settings.proxy_from_environment {

@@ -1,7 +1,7 @@
 //! A registry in the test's own process, which misbehaves as it is told.
 #![allow(dead_code, unused_imports, reason = "each test program uses a part")]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -16,6 +16,13 @@ pub struct State {
     /// By `REPOSITORY TAG-OR-DIGEST`: media type and bytes.
     pub manifests: HashMap<String, (String, Vec<u8>)>,
     pub requests: Vec<Request>,
+    /// What has come of uploads that are under way.
+    pub uploads: HashMap<String, Vec<u8>>,
+    /// How much of the next bodies of a PATCH or PUT is taken before the connection breaks; None: all.
+    pub appetite: VecDeque<Option<usize>>,
+    /// Connections that should break stop being read instead.
+    pub stalls: bool,
+    begun: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -24,6 +31,8 @@ pub struct Request {
     pub path: String,
     pub headers: HashMap<String, String>,
     pub body: Vec<u8>,
+    /// The connection broke amid the body.
+    pub cut: bool,
 }
 
 /// An answer; None of the handler's means the usual one.
@@ -182,7 +191,7 @@ fn serve(stream: TcpStream, state: &Mutex<State>, handler: &Handler) -> std::io:
     let mut out = stream.try_clone()?;
     let mut reader = BufReader::new(stream);
     loop {
-        let Some(request) = read(&mut reader)? else {
+        let Some(request) = read(&mut reader, state)? else {
             return Ok(());
         };
         let answer = {
@@ -190,6 +199,12 @@ fn serve(stream: TcpStream, state: &Mutex<State>, handler: &Handler) -> std::io:
             state.requests.push(request.clone());
             handler(&request, &mut state).unwrap_or_else(|| usual(&request, &mut state))
         };
+        if request.cut {
+            if state.lock().unwrap().stalls {
+                std::thread::sleep(std::time::Duration::from_secs(10));
+            }
+            return Ok(());
+        }
         let mut head = format!("HTTP/1.1 {} X\r\n", answer.status);
         let told = answer
             .headers
@@ -215,7 +230,10 @@ fn serve(stream: TcpStream, state: &Mutex<State>, handler: &Handler) -> std::io:
     }
 }
 
-fn read(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Request>> {
+fn read(
+    reader: &mut BufReader<TcpStream>,
+    state: &Mutex<State>,
+) -> std::io::Result<Option<Request>> {
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
         return Ok(None);
@@ -235,6 +253,7 @@ fn read(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Request>> {
         };
     }
     let mut body = Vec::new();
+    let mut cut = false;
     if headers
         .get("transfer-encoding")
         .is_some_and(|value| value == "chunked")
@@ -254,6 +273,13 @@ fn read(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Request>> {
             .get("content-length")
             .and_then(|value| value.parse().ok())
             .unwrap_or(0);
+        let sends = length > 0 && matches!(method, "PATCH" | "PUT");
+        let taken = match sends {
+            true => state.lock().unwrap().appetite.pop_front().flatten(),
+            false => None,
+        };
+        cut = taken.is_some();
+        let length = taken.map_or(length, |taken| length.min(taken as u64));
         reader.by_ref().take(length).read_to_end(&mut body)?;
     }
     Ok(Some(Request {
@@ -261,6 +287,7 @@ fn read(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Request>> {
         path: path.to_owned(),
         headers,
         body,
+        cut,
     }))
 }
 
@@ -307,21 +334,18 @@ pub fn usual(request: &Request, state: &mut State) -> Answer {
             {
                 return Answer::new(201, "");
             }
-            return Answer::new(202, "").header(
-                "location",
-                format!("/v2/{repository}/blobs/uploads/one?state=x"),
-            );
+            state.begun += 1;
+            let upload = state.begun.to_string();
+            state.uploads.insert(upload.clone(), Vec::new());
+            return placed(202, repository, &upload, 0);
         }
-        let digest = parameter("digest").and_then(|digest| digest.parse().ok());
-        if request.method == "PUT" && upload == "one" && digest == Some(Digest::of(&request.body)) {
-            state
-                .blobs
-                .insert(Digest::of(&request.body), request.body.clone());
-            return Answer::new(201, "");
-        }
-        return Answer::new(
-            400,
-            r#"{"errors":[{"code":"DIGEST_INVALID","message":"wrong"}]}"#,
+        return uploaded(
+            request,
+            state,
+            repository,
+            upload,
+            parameter("state"),
+            parameter("digest"),
         );
     }
     if let Some((_, digest)) = rest.split_once("/blobs/") {
@@ -352,4 +376,63 @@ pub fn usual(request: &Request, state: &mut State) -> Answer {
         };
     }
     Answer::new(404, "")
+}
+
+/// An answer that says where an upload goes on.
+fn placed(status: u16, repository: &str, upload: &str, length: usize) -> Answer {
+    let place = format!("/v2/{repository}/blobs/uploads/{upload}?state={length}");
+    Answer::new(status, "")
+        .header("location", place)
+        .header("range", format!("0-{}", length.saturating_sub(1)))
+}
+
+/// A request to an upload that is under way.
+fn uploaded(
+    request: &Request,
+    state: &mut State,
+    repository: &str,
+    upload: &str,
+    at: Option<&str>,
+    digest: Option<&str>,
+) -> Answer {
+    let Some(content) = state.uploads.get_mut(upload) else {
+        return Answer::new(
+            404,
+            r#"{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN","message":"gone"}]}"#,
+        );
+    };
+    let length = content.len();
+    match request.method.as_str() {
+        "GET" => placed(204, repository, upload, length),
+        "DELETE" => {
+            state.uploads.remove(upload);
+            Answer::new(204, "")
+        }
+        "PATCH" => {
+            let range = &request.headers["content-range"];
+            let end = length + request.headers["content-length"].parse::<usize>().unwrap();
+            let fits = *range == format!("{length}-{}", end - 1);
+            // An older place than the last answer's is out of date.
+            if !fits || at != Some(&length.to_string()) {
+                return placed(416, repository, upload, length);
+            }
+            content.extend_from_slice(&request.body);
+            let length = content.len();
+            placed(202, repository, upload, length)
+        }
+        "PUT" => {
+            content.extend_from_slice(&request.body);
+            let found = Digest::of(content);
+            if digest != Some(found.to_string().as_str()) {
+                return Answer::new(
+                    400,
+                    r#"{"errors":[{"code":"DIGEST_INVALID","message":"wrong"}]}"#,
+                );
+            }
+            let content = state.uploads.remove(upload).unwrap();
+            state.blobs.insert(found, content);
+            Answer::new(201, "")
+        }
+        _ => Answer::new(405, ""),
+    }
 }
