@@ -109,6 +109,8 @@ pub enum Image {
     History(History),
     /// Remove images that have no name
     Prune(Prune),
+    /// List what refers to an image at its registry: signatures, attestations, lists of its parts
+    Referrers(Referrers),
     /// Show what images take on the disk
     Df,
 }
@@ -387,4 +389,16 @@ pub struct Prune {
     /// Don't ask
     #[arg(short, long)]
     pub force: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Referrers {
+    /// NAME[:TAG] or NAME@DIGEST, which need not be in the store
+    pub image: String,
+    /// Only those of a type
+    #[arg(long, value_name = "TYPE")]
+    pub artifact_type: Option<String>,
+    /// `json`: a line of JSON for each
+    #[arg(long)]
+    pub format: Option<String>,
 }

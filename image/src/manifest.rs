@@ -128,6 +128,11 @@ impl Descriptor {
             other: Map::new(),
         }
     }
+
+    /// What an artifact's manifest says that it is.
+    pub fn artifact_type(&self) -> Option<&str> {
+        self.other.get("artifactType").and_then(Value::as_str)
+    }
 }
 
 /// An image's manifest.

@@ -12,6 +12,7 @@ mod ps;
 pub mod pull;
 mod push;
 mod rm;
+mod referrers;
 mod rmi;
 mod tag;
 
@@ -57,6 +58,7 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Login(words) => done(login::login(&words)),
         Command::Logout(words) => done(login::logout(&words)),
         Command::Image(Image::Prune(words)) => done(prune::run(&place, &words)),
+        Command::Image(Image::Referrers(words)) => done(referrers::run(&words)),
         Command::Image(Image::Df) => done(prune::df(&place)),
         Command::Ps(words) => done(ps::run(&place, &words)),
         Command::Rm(words) => rm::run(&place, &words),

@@ -9,6 +9,7 @@ mod error;
 mod hosts;
 mod http;
 mod push;
+mod referrers;
 mod source;
 mod tls;
 mod upload;

@@ -74,13 +74,28 @@ impl Client {
         }
     }
 
-    /// Sends a manifest or index under a reference's tag or digest; the digest that the registry gave it must be ours.
+    /// Sends a manifest or index under a reference's tag or digest; the digest that the registry gave it must be ours. If it refers
+    /// to another, and the registry keeps no list of such, the tag that stands for that one gets it (distribution-spec 1.1, "Pushing
+    /// Manifests with Subject").
     pub fn put_manifest(
         &self,
         reference: &Reference,
         descriptor: &Descriptor,
         content: &[u8],
     ) -> Result<(), RegistryError> {
+        let response = self.send_manifest(reference, descriptor, content)?;
+        match response.headers().contains_key("oci-subject") {
+            true => Ok(()),
+            false => self.refer(reference, descriptor, content),
+        }
+    }
+
+    pub(super) fn send_manifest(
+        &self,
+        reference: &Reference,
+        descriptor: &Descriptor,
+        content: &[u8],
+    ) -> Result<Response<ureq::Body>, RegistryError> {
         let what = format!("the manifest of {}", reference.familiar());
         let path = format!(
             "/{}/manifests/{}",
@@ -107,7 +122,7 @@ impl Client {
                 found,
                 expected: descriptor.digest,
             }),
-            _ => Ok(()),
+            _ => Ok(response),
         }
     }
 
