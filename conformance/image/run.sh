@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Images against a real registry, as root: conformance/image/run.sh [PART...], of basic, uploads, referrers, logins, kills, places, archives, containers, kept, roots, rootless
+# Images against a real registry, as root: conformance/image/run.sh [PART...], of basic, uploads, referrers, windows, logins, kills, places, archives, containers, kept, roots, rootless
 # Without -e: each check notes its own outcome.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
@@ -93,7 +93,7 @@ push_image() { # push_image NAME LAYERS
 quietly() { "$@" >/dev/null 2>&1; }
 
 parts=("${@:-}")
-[ -n "${parts[0]}" ] || parts=(basic uploads referrers logins kills places archives containers kept roots rootless)
+[ -n "${parts[0]}" ] || parts=(basic uploads referrers windows logins kills places archives containers kept roots rootless)
 start_registry "$work/registry"
 image=127.0.0.1:$port/some/image:1
 push_image "$image" 6

@@ -17,7 +17,7 @@ use std::thread;
 const READ: usize = 128 << 10;
 /// Pieces between two threads.
 const AHEAD: usize = 4;
-/// Bytes that a layer on its way takes at most, besides a zstd window.
+/// Bytes that a layer on its way takes at most, besides a zstd window, of which all layers together have 32 MiB.
 pub const MEMORY: usize = (AHEAD + 2) * (READ + PIECE);
 /// Below this many bytes the ratio of a bomb says nothing.
 const RATIO_FROM: u64 = 1 << 30;
@@ -277,7 +277,7 @@ fn inflate(
     out: &SyncSender<Piece>,
     recycled: &Receiver<Vec<u8>>,
 ) {
-    let mut inflater = Inflater::new();
+    let mut inflater = Inflater::shared();
     let mut buffer = Vec::with_capacity(PIECE);
     let (mut taken, mut made) = (0u64, 0u64);
     let mut run = || -> Result<(), Broken> {
