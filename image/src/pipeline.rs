@@ -17,7 +17,8 @@ use std::thread;
 const READ: usize = 128 << 10;
 /// Pieces between two threads.
 const AHEAD: usize = 4;
-/// Bytes that a layer on its way takes at most, besides a zstd window, of which all layers together have 32 MiB.
+/// Bytes that a layer on its way takes at most, besides a zstd window, of which all layers together have 32 MiB, and the
+/// parts of the one blob that comes over several connections, 10 MiB.
 pub const MEMORY: usize = (AHEAD + 2) * (READ + PIECE);
 /// Below this many bytes the ratio of a bomb says nothing.
 const RATIO_FROM: u64 = 1 << 30;

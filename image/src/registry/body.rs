@@ -4,7 +4,8 @@ use super::http::{Ask, Http, Payload, Purpose};
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
-use ureq::http::{Method, StatusCode};
+use ureq::Body;
+use ureq::http::{Method, Response, StatusCode};
 
 /// Connections in a row that may break without a byte.
 const PATIENCE: u32 = 5;
@@ -16,10 +17,14 @@ pub(super) struct Resuming {
     pub(super) repository: String,
     pub(super) path: String,
     pub(super) what: String,
+    /// Its end, and where what is wanted of it ends.
+    pub(super) whole: u64,
     pub(super) size: u64,
     pub(super) position: u64,
     pub(super) reader: Option<Box<dyn Read + Send>>,
     pub(super) failures: u32,
+    /// Whether nothing but the range that is asked for will do.
+    pub(super) exact: bool,
 }
 
 impl Read for Resuming {
@@ -47,6 +52,35 @@ impl Read for Resuming {
 }
 
 impl Resuming {
+    /// The same for a part of it.
+    pub(super) fn part(&self, from: u64, end: u64) -> Self {
+        Self {
+            http: Arc::clone(&self.http),
+            registry: self.registry.clone(),
+            repository: self.repository.clone(),
+            path: self.path.clone(),
+            what: self.what.clone(),
+            whole: self.whole,
+            size: end,
+            position: from,
+            reader: None,
+            failures: 0,
+            exact: true,
+        }
+    }
+
+    /// Whether the answer ends where what is wanted ends. A connection whose answer is not read to its end serves no other.
+    pub(super) fn ends(&mut self) -> bool {
+        let more = self.reader.as_mut().map(|reader| reader.read(&mut [0]));
+        !matches!(more, Some(Ok(1)))
+    }
+
+    /// What a registry says that can't be.
+    pub(super) fn lie(&self, why: &str) -> io::Error {
+        let text = format!("{}: the registry gives {why}", self.what);
+        io::Error::new(io::ErrorKind::InvalidData, text)
+    }
+
     fn again(&mut self, error: Option<io::Error>) -> io::Result<()> {
         self.reader = None;
         self.failures += 1;
@@ -69,19 +103,30 @@ impl Resuming {
     }
 
     fn open(&mut self) -> io::Result<()> {
-        let range = [("range", format!("bytes={}-", self.position))];
+        let last = match self.exact {
+            true => (self.size - 1).to_string(),
+            false => String::new(),
+        };
+        let range = [("range", format!("bytes={}-{last}", self.position))];
         let ask = Ask {
             registry: &self.registry,
             repository: &self.repository,
             purpose: Purpose::Pull,
             method: Method::GET,
             path: &self.path,
-            headers: if self.position > 0 { &range } else { &[] },
+            headers: if self.position > 0 || self.exact {
+                &range
+            } else {
+                &[]
+            },
             payload: Payload::None,
             what: &self.what,
             also: None,
         };
         let response = self.http.send(&ask).map_err(io::Error::other)?;
+        if self.exact {
+            self.check(&response)?;
+        }
         let begins = match response.status() {
             StatusCode::PARTIAL_CONTENT => {
                 let range = response
@@ -109,5 +154,20 @@ impl Resuming {
         io::copy(&mut (&mut reader).take(skip), &mut io::sink())?;
         self.reader = Some(Box::new(reader));
         Ok(())
+    }
+
+    /// Whether the answer is the range that was asked for, of a blob of the length that is known.
+    fn check(&self, response: &Response<Body>) -> io::Result<()> {
+        if response.status() != StatusCode::PARTIAL_CONTENT {
+            return Err(io::Error::other("the registry knows no ranges"));
+        }
+        let header = response.headers().get("content-range");
+        let found = header.and_then(|value| value.to_str().ok()).unwrap_or("");
+        let wanted = format!("bytes {}-{}/", self.position, self.size - 1);
+        let whole = found.strip_prefix(wanted.as_str());
+        match whole.is_some_and(|whole| whole == "*" || whole == self.whole.to_string()) {
+            true => Ok(()),
+            false => Err(self.lie(&format!("the range {found:?} for {wanted:?}"))),
+        }
     }
 }

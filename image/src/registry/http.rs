@@ -7,6 +7,7 @@ use super::source::Source;
 use super::{Credentials, RegistryError, Settings, credentials, tls};
 use serde::Deserialize;
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use ureq::http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -67,6 +68,8 @@ pub(super) struct Http {
     broken: Mutex<Vec<String>>,
     /// Places that have answered.
     whole: Mutex<Vec<String>>,
+    /// Whether a blob comes over several connections.
+    pub(super) hurried: AtomicBool,
     /// Registries that have refused a chunk.
     chunkless: Mutex<Vec<String>>,
 }
@@ -88,6 +91,7 @@ impl Http {
             tokens: Mutex::default(),
             broken: Mutex::default(),
             whole: Mutex::default(),
+            hurried: AtomicBool::new(false),
             chunkless: Mutex::default(),
         }
     }

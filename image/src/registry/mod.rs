@@ -9,6 +9,7 @@ mod error;
 mod hosts;
 mod http;
 mod push;
+mod ranges;
 mod referrers;
 mod source;
 mod tls;
@@ -22,6 +23,7 @@ use crate::manifest::{CONFIG_LIMIT, Descriptor, Document, MANIFEST_LIMIT, media}
 use crate::{Digest, Reference};
 use body::Resuming;
 use http::{Ask, Http, Payload, Purpose};
+use ranges::Ranges;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,6 +52,8 @@ pub struct Settings {
     /// Bytes of a chunk: larger blobs are sent in several, so that one connection that breaks does not cost all, and below what
     /// proxies let pass at once.
     pub chunk: u64,
+    /// Bytes of a part, where one large blob comes over several connections, which takes the memory of five; 0: none ever does.
+    pub part: u64,
     /// How long a connection may bring and take nothing.
     pub idle: Duration,
 }
@@ -72,6 +76,7 @@ impl Default for Settings {
             user_agent: concat!("tare/", env!("CARGO_PKG_VERSION")).to_owned(),
             retries: 4,
             chunk: 90 << 20,
+            part: 2 << 20,
             idle: Duration::from_secs(60),
         }
     }
@@ -238,7 +243,7 @@ impl Client {
         descriptor: &Descriptor,
         position: u64,
     ) -> impl Read + Send + use<> {
-        Resuming {
+        Ranges::new(Resuming {
             http: Arc::clone(&self.http),
             registry: reference.registry().to_owned(),
             repository: reference.repository().to_owned(),
@@ -248,11 +253,13 @@ impl Client {
                 descriptor.digest,
                 reference.familiar()
             ),
+            whole: descriptor.size,
             size: descriptor.size,
             position,
             reader: None,
             failures: 0,
-        }
+            exact: false,
+        })
     }
 }
 

@@ -22,6 +22,8 @@ pub struct State {
     pub appetite: VecDeque<Option<usize>>,
     /// Connections that should break stop being read instead.
     pub stalls: bool,
+    /// Bytes a second of one connection.
+    pub pace: Option<u64>,
     begun: usize,
 }
 
@@ -188,6 +190,7 @@ pub fn archive(files: &[(String, Vec<u8>)]) -> Vec<u8> {
 }
 
 fn serve(stream: TcpStream, state: &Mutex<State>, handler: &Handler) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
     let mut out = stream.try_clone()?;
     let mut reader = BufReader::new(stream);
     loop {
@@ -222,12 +225,27 @@ fn serve(stream: TcpStream, state: &Mutex<State>, handler: &Handler) -> std::io:
                 .cut
                 .unwrap_or(answer.body.len())
                 .min(answer.body.len());
-            out.write_all(&answer.body[..length])?;
+            let pace = state.lock().unwrap().pace;
+            paced(&mut out, &answer.body[..length], pace)?;
         }
         if answer.cut.is_some() {
             return Ok(());
         }
     }
+}
+
+/// Writes a body, no faster than a pace.
+fn paced(out: &mut TcpStream, body: &[u8], pace: Option<u64>) -> std::io::Result<()> {
+    let Some(pace) = pace else {
+        return out.write_all(body);
+    };
+    let begun = std::time::Instant::now();
+    for (number, piece) in body.chunks(16 << 10).enumerate() {
+        let due = std::time::Duration::from_secs_f64((number << 14) as f64 / pace as f64);
+        std::thread::sleep(due.saturating_sub(begun.elapsed()));
+        out.write_all(piece)?;
+    }
+    Ok(())
 }
 
 fn read(
@@ -359,19 +377,15 @@ pub fn usual(request: &Request, state: &mut State) -> Answer {
                 r#"{"errors":[{"code":"BLOB_UNKNOWN","message":"blob unknown"}]}"#,
             );
         };
+        let all = content.len();
         let range = request.headers.get("range").and_then(|range| {
-            range
-                .strip_prefix("bytes=")?
-                .strip_suffix('-')?
-                .parse::<usize>()
-                .ok()
+            let (begin, last) = range.strip_prefix("bytes=")?.split_once('-')?;
+            let end = last.parse::<usize>().map_or(all, |last| all.min(last + 1));
+            Some((begin.parse::<usize>().ok()?, end))
         });
         return match range {
-            Some(begin) => {
-                let all = content.len();
-                Answer::new(206, content[begin..].to_vec())
-                    .header("content-range", format!("bytes {begin}-{}/{all}", all - 1))
-            }
+            Some((begin, end)) => Answer::new(206, content[begin..end].to_vec())
+                .header("content-range", format!("bytes {begin}-{}/{all}", end - 1)),
             None => Answer::new(200, content.clone()),
         };
     }
