@@ -11,8 +11,8 @@ mod prune;
 mod ps;
 pub mod pull;
 mod push;
-mod rm;
 mod referrers;
+mod rm;
 mod rmi;
 mod tag;
 
