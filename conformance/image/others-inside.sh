@@ -15,6 +15,14 @@ note docker-load "$(docker image inspect -f '{{.Id}}' "$AT/ours:1" 2>>/run/said 
 docker rmi -f "$AT/ours:1" >/dev/null 2>&1
 docker pull -q "$AT/ours:1" >/run/said 2>&1
 note docker-pull "$(docker image inspect -f '{{.Id}} {{index .RepoDigests 0}}' "$AT/ours:1" 2>>/run/said || cat /run/said)" "$ID $AT/ours@$DIGEST"
+docker load -q -i "$shared/made.tar" >/run/said 2>&1
+note docker-load-made "$(docker image inspect -f '{{.Id}}' "$AT/made:1" 2>>/run/said || cat /run/said)" "$MADE"
+docker rmi -f "$AT/made:1" >/dev/null 2>&1
+docker pull -q "$AT/made:1" >/run/said 2>&1
+note docker-pull-made "$(docker image inspect -f '{{.Id}} {{index .RepoDigests 0}}' "$AT/made:1" 2>>/run/said || cat /run/said)" "$MADE $AT/made@$PUSHED"
+made=$(docker create "$AT/made:1" 2>/run/said)
+note docker-reads-made "$(docker export "$made" 2>>/run/said | tar -t 2>>/run/said | grep -E '^(made|srv/.+)$' | sort | xargs)" "made srv/three"
+docker rm "$made" >/dev/null 2>&1
 docker save -o "$shared/from-docker.tar" "$AT/ours:1"
 docker tag "$AT/ours:1" "$AT/docker:1"
 docker push -q "$AT/docker:1" >/dev/null
@@ -26,6 +34,11 @@ note podman-load "sha256:$(podman image inspect -f '{{.Id}}' "$AT/ours:1" 2>>/ru
 podman rmi -f "$AT/ours:1" >/dev/null 2>&1
 podman pull -q --tls-verify=false "$AT/ours:1" >/run/said 2>&1
 note podman-pull "sha256:$(podman image inspect -f '{{.Id}} {{.Digest}}' "$AT/ours:1" 2>>/run/said || cat /run/said)" "$ID $DIGEST"
+podman load -q -i "$shared/made.tar" >/run/said 2>&1
+note podman-load-made "sha256:$(podman image inspect -f '{{.Id}}' "$AT/made:1" 2>>/run/said || cat /run/said)" "$MADE"
+podman rmi -f "$AT/made:1" >/dev/null 2>&1
+podman pull -q --tls-verify=false "$AT/made:1" >/run/said 2>&1
+note podman-pull-made "sha256:$(podman image inspect -f '{{.Id}} {{.Digest}}' "$AT/made:1" 2>>/run/said || cat /run/said)" "$MADE $PUSHED"
 podman save -q -o "$shared/from-podman-docker.tar" "$AT/ours:1"
 # Its OCI archives have the config in OCI's words, hence another id.
 podman push -q --tls-verify=false --digestfile /run/digest "$AT/ours:1" "$AT/podman:1" >/dev/null
@@ -38,6 +51,8 @@ wait_for ctr version
 # First the pull: of layers that it has unpacked already containerd does not fetch the blobs, and can't export them.
 ctr images pull --plain-http "$AT/ours:1" >/run/said 2>&1
 note ctr-pull "$(ctr images ls | awk -v name="$AT/ours:1" '$1 == name { print $3 }')" "$DIGEST"
+ctr images pull --plain-http "$AT/made:1" >/run/said 2>&1
+note ctr-pull-made "$(ctr images ls | awk -v name="$AT/made:1" '$1 == name { print $3 }')" "$PUSHED"
 ctr images export "$shared/from-ctr.tar" "$AT/ours:1"
 ctr images tag "$AT/ours:1" "$AT/ctr:1" >/dev/null
 ctr images push --plain-http "$AT/ctr:1" >/dev/null 2>&1
@@ -52,5 +67,8 @@ note skopeo "$(skopeo inspect --tls-verify=false --format '{{.Digest}}' "docker:
 skopeo copy -q "docker-archive:$shared/ours.tar" "oci:$data/oci:1" >/run/said 2>&1
 umoci raw unpack --image "$data/oci:1" "$data/umoci" >>/run/said 2>&1
 note umoci "$(ls "$data/umoci/bin" "$data/umoci/etc" 2>>/run/said | tr '\n' ' ')" "$data/umoci/bin: busybox  $data/umoci/etc: "
+skopeo copy -q "docker-archive:$shared/made.tar" "oci:$data/oci:2" >/run/said 2>&1
+umoci raw unpack --image "$data/oci:2" "$data/umoci-made" >>/run/said 2>&1
+note umoci-made "$(ls "$data/umoci-made/srv" 2>>/run/said | xargs) $(cat "$data/umoci-made/made" 2>>/run/said)" "three made"
 echo done
 # They end with the namespace; what is mounted below the data goes with it too.

@@ -10,6 +10,7 @@ use crate::pull::{LayerProgress, State, Watch};
 use crate::registry::{Client, Outgoing, RegistryError};
 use crate::store::{Name, Ref, Store, StoreError};
 use crate::{Digest, Reference};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -68,7 +69,7 @@ pub fn push(
     let manifest = store.manifest(image.manifest)?;
     let config = store.config(&manifest)?;
     lease.add(store, &config.rootfs.diff_ids)?;
-    let sources = sources(store, image)?;
+    let sources = sources(store, &manifest)?;
     let progress: Vec<LayerProgress> = manifest
         .layers
         .iter()
@@ -96,7 +97,7 @@ pub fn push(
                         store,
                         client,
                         to,
-                        sources: &sources,
+                        sources: &sources[number],
                         descriptor: layer,
                         diff_id: config.rootfs.diff_ids[number],
                         progress: &progress[number],
@@ -176,16 +177,25 @@ pub fn push(
     })
 }
 
-/// Names under which registries have the image, as they were pulled or pushed.
-fn sources(store: &Store, image: &Ref) -> Result<Vec<Reference>, StoreError> {
-    let all = store.refs()?.into_iter();
-    Ok(all
-        .filter(|(_, to)| to.manifest == image.manifest)
-        .filter_map(|(name, _)| match name {
-            Name::Reference(reference) => Some(reference),
-            Name::Untagged(_) => None,
-        })
-        .collect())
+/// For each layer the names under which registries have it, as they were pulled or pushed: of this image, or of one that it was made of.
+fn sources(store: &Store, manifest: &Manifest) -> Result<Vec<Vec<Reference>>, StoreError> {
+    let mut sources = vec![Vec::new(); manifest.layers.len()];
+    for (name, to) in store.refs()? {
+        let Name::Reference(reference) = name else {
+            continue;
+        };
+        // One whose documents are damaged has nothing to give.
+        let Ok(other) = store.manifest(to.manifest) else {
+            continue;
+        };
+        let has: HashSet<Digest> = other.layers.iter().map(|layer| layer.digest).collect();
+        for (layer, sources) in manifest.layers.iter().zip(&mut sources) {
+            if has.contains(&layer.digest) {
+                sources.push(reference.clone());
+            }
+        }
+    }
+    Ok(sources)
 }
 
 struct Layer<'a> {
