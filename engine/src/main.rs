@@ -8,6 +8,7 @@ mod commands;
 mod containers;
 mod failure;
 mod format;
+mod interrupt;
 mod namespace;
 mod place;
 mod progress;

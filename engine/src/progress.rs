@@ -1,8 +1,10 @@
 //! Progress for people: bars that move on a terminal, a line for each change elsewhere; on standard error, as data goes to the other.
 
+use crate::failure::Failure;
 use crate::format::size;
+use crate::interrupt::Interrupt;
 use std::io::Write;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -36,7 +38,9 @@ impl Way {
 pub struct Progress {
     quiet: bool,
     way: Way,
-    stop: AtomicBool,
+    interrupt: Option<Interrupt>,
+    /// In its stead.
+    never: AtomicBool,
     painter: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
 }
 
@@ -51,8 +55,19 @@ impl Progress {
         Self {
             quiet,
             way,
-            stop: AtomicBool::new(false),
+            interrupt: Interrupt::watch(),
+            never: AtomicBool::new(false),
             painter: Mutex::new(None),
+        }
+    }
+}
+
+impl Progress {
+    /// An outcome, which is no failure of its own if somebody asked for the end.
+    pub fn outcome<T, E: std::error::Error>(&self, outcome: Result<T, E>) -> Result<T, Failure> {
+        match (outcome, self.interrupt.as_ref().and_then(Interrupt::status)) {
+            (Err(_), Some(status)) => Err(Failure::new("interrupted").with_status(status)),
+            (outcome, _) => Ok(outcome?),
         }
     }
 }
@@ -79,13 +94,12 @@ impl Watch for Progress {
     }
 
     fn stop(&self) -> &AtomicBool {
-        &self.stop
+        self.interrupt.as_ref().map_or(&self.never, Interrupt::stop)
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.stop.store(true, Relaxed);
         let painter = self
             .painter
             .lock()

@@ -47,7 +47,7 @@ pub fn fetch(
 ) -> Result<Pulled, Failure> {
     let client = Client::new(registry_settings());
     let progress = Progress::new(quiet, Way::Pull);
-    Ok(pull(store, &client, reference, options, &progress)?)
+    progress.outcome(pull(store, &client, reference, options, &progress))
 }
 
 /// The usual options, with the machine's policy.

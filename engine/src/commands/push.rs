@@ -29,7 +29,7 @@ pub fn run(place: &Place, words: &Push) -> Result<(), Failure> {
     };
     let client = Client::new(registry_settings());
     let progress = Progress::new(words.quiet, Way::Push);
-    let pushed = push(&store, &client, &image, &reference, &progress)?;
+    let pushed = progress.outcome(push(&store, &client, &image, &reference, &progress))?;
     drop(progress);
     if !words.quiet {
         if !pushed.same {
