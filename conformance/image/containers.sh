@@ -32,6 +32,18 @@ check containers/confined 0 'Seccomp:.*2' "$tare" run --rm "$image" cat /proc/se
 # What one changes the next does not see.
 check containers/changes 0 '' "$tare" run --rm "$image" touch /changed
 check containers/changes-are-gone 1 'No such file' "$tare" run --rm "$image" ls /changed
+# Many at once: each sweeps, and none takes another for one that was left behind.
+pids=()
+for n in $(seq 40); do
+  "$tare" run --rm "$image" sh -c "exit $n" >>"$work/many-said" 2>&1 &
+  pids+=($!)
+done
+wrong=''
+for n in $(seq 40); do
+  status=0; wait "${pids[$((n - 1))]}" || status=$?
+  [ $status = "$n" ] || wrong="$wrong $n:$status"
+done
+same containers/many-at-once "$wrong$(cat "$work/many-said")" ""
 # A signal to tare reaches the program.
 "$tare" run --rm "$image" sh -c 'trap "exit 33" TERM; echo up; while :; do sleep 0.05; done' >"$work/up" &
 pid=$!

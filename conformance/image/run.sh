@@ -98,6 +98,8 @@ start_registry "$work/registry"
 image=127.0.0.1:$port/some/image:1
 push_image "$image" 6
 for part in "${parts[@]}"; do
+  # Each begins with nothing.
+  quietly "$tare" image prune --all --force
   # shellcheck source=/dev/null
   . "$here/$part.sh"
 done

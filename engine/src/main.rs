@@ -10,6 +10,7 @@ mod failure;
 mod format;
 mod interrupt;
 mod namespace;
+mod output;
 mod place;
 mod progress;
 mod run;

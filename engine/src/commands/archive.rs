@@ -5,10 +5,10 @@ use super::images::must_find;
 use super::print;
 use crate::cli::{Import, Load, Save};
 use crate::failure::Failure;
+use crate::output::write_out;
 use crate::place::Place;
-use std::fs::{self, File};
-use std::io::{BufWriter, Read, Write};
-use std::path::Path;
+use std::fs::File;
+use std::io::Read;
 use std::time::SystemTime;
 use tare_image::import::{ImportedAs, import as import_archive};
 use tare_image::load::load as load_archive;
@@ -42,43 +42,6 @@ pub fn save(place: &Place, words: &Save) -> Result<(), Failure> {
     }
     write_out(words.output.as_deref(), |out| {
         Ok(save_archive(&store, &images, out)?)
-    })
-}
-
-/// Writes an archive to a file, which appears when it is whole, or to standard output.
-pub fn write_out(
-    output: Option<&Path>,
-    write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    let Some(path) = output else {
-        if rustix::termios::isatty(std::io::stdout()) {
-            return Err(Failure::new(
-                "refusing to write an archive to a terminal: use --output or a pipe",
-            ));
-        }
-        let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
-        write(&mut out)?;
-        return out
-            .flush()
-            .map_err(|error| Failure::new(format!("standard output: {error}")));
-    };
-    let temporary = path.with_file_name(format!(
-        ".{}.{}",
-        path.file_name().unwrap_or_default().to_string_lossy(),
-        std::process::id()
-    ));
-    let wrong = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
-    let whole = || -> Result<(), Failure> {
-        let mut out = BufWriter::with_capacity(1 << 20, File::create(&temporary).map_err(wrong)?);
-        write(&mut out)?;
-        let file = out
-            .into_inner()
-            .map_err(|error| wrong(error.into_error()))?;
-        file.sync_all().map_err(wrong)?;
-        fs::rename(&temporary, path).map_err(wrong)
-    };
-    whole().inspect_err(|_| {
-        let _ = fs::remove_file(&temporary);
     })
 }
 

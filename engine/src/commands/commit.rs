@@ -1,10 +1,11 @@
 //! `tare commit`, `tare export` and `tare diff`: what a container has changed.
 
-use super::{archive, change, print};
+use super::{change, print};
 use crate::cli::{Commit, Export};
 use crate::containers::{self, Found, Maps, State};
 use crate::failure::Failure;
 use crate::namespace::own_mounts;
+use crate::output::write_out;
 use crate::place::Place;
 use crate::run::place::lower;
 use crate::run::root::{COPY, INIT};
@@ -66,7 +67,7 @@ pub fn export(place: &Place, words: &Export) -> Result<(), Failure> {
     lease.add(&store, &found.record.layers)?;
     if found.record.copied {
         let copy = found.directory.join(COPY);
-        return archive::write_out(words.output.as_deref(), |out| {
+        return write_out(words.output.as_deref(), |out| {
             Ok(write_layer(&Changes::of(copy), out)?)
         });
     }
@@ -94,7 +95,7 @@ pub fn export(place: &Place, words: &Export) -> Result<(), Failure> {
         owners: owners(&found),
         ..Changes::of(target)
     };
-    archive::write_out(words.output.as_deref(), |out| {
+    write_out(words.output.as_deref(), |out| {
         Ok(write_layer(&merged, out)?)
     })
 }

@@ -7,7 +7,8 @@ use crate::containers::{self, Record, failed, make_all};
 use crate::failure::{Failure, chain};
 use crate::namespace::own_mounts;
 use crate::place::Place;
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, open, stat};
+use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
@@ -54,14 +55,7 @@ impl Ground {
         }
         let changes = containers::folder(place).join(&record.id);
         let bundle = place.run.join("containers").join(&record.id);
-        make_all(&changes)?;
-        let held = open(
-            &changes,
-            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .and_then(|fd| flock(&fd, FlockOperation::LockExclusive).map(|()| fd))
-        .map_err(|errno| failed("hold", &changes, &errno.into()))?;
+        let held = hold_new(&changes)?;
         let mut ground = Self {
             place: place.clone(),
             record,
@@ -176,6 +170,26 @@ impl Drop for Ground {
         let _ = fs::remove_dir_all(&self.bundle);
         if !self.keeps() {
             let _ = containers::remove(&self.place, &self.record, &self.changes);
+        }
+    }
+}
+
+/// Makes a container's directory and holds it.
+fn hold_new(path: &Path) -> Result<OwnedFd, Failure> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    loop {
+        make_all(path)?;
+        let fd = match open(path, flags, Mode::empty()) {
+            Err(Errno::NOENT) => continue,
+            other => other.map_err(|errno| failed("open", path, &errno.into()))?,
+        };
+        flock(&fd, FlockOperation::LockExclusive)
+            .map_err(|errno| failed("hold", path, &errno.into()))?;
+        // Before it was held it could be taken for one that was left behind, and removed.
+        let ours = fstat(&fd).map_err(|errno| failed("look at", path, &errno.into()))?;
+        if stat(path).is_ok_and(|there| (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino))
+        {
+            return Ok(fd);
         }
     }
 }
