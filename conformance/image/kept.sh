@@ -65,6 +65,7 @@ check kept/ps-running 0 'Up +two$' "$tare" ps
 check kept/rm-running 1 'remove it by force' "$tare" rm two
 check kept/commit-running 0 '^sha256:' "$tare" commit two running
 check kept/commit-running-goes-on 0 'Up +two$' "$tare" ps
+check kept/export-running 0 '^count$' bash -c "$tare export two | tar -t"
 before=$("$tare" diff two | wc -l)
 for _ in $(seq 30); do
   "$tare" commit two killed:1 >/dev/null 2>&1 &

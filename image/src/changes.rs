@@ -69,8 +69,11 @@ impl Comparing {
                 let full = full.clone();
                 move |errno| DiffError::io(what, &full, errno)
             };
-            let stat = fs::statat(directory, &name[..], AtFlags::SYMLINK_NOFOLLOW)
-                .map_err(io("look at"))?;
+            // What is gone by now is as if it had gone before.
+            let stat = match fs::statat(directory, &name[..], AtFlags::SYMLINK_NOFOLLOW) {
+                Err(Errno::NOENT) => continue,
+                other => other.map_err(io("look at"))?,
+            };
             let kind = FileType::from_raw_mode(stat.st_mode);
             let before = self.before(&full).map_err(io("look for"))?;
             if kind == FileType::CharacterDevice && stat.st_rdev == 0 {

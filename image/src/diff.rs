@@ -206,7 +206,11 @@ impl Walk<'_> {
 
     fn one(&mut self, parent: BorrowedFd, name: &[u8], path: &[u8]) -> Result<(), DiffError> {
         let io = |what| move |errno| DiffError::io(what, path, errno);
-        let stat = fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).map_err(io("look at"))?;
+        // What is gone by now is as if it had gone before.
+        let stat = match fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => return Ok(()),
+            other => other.map_err(io("look at"))?,
+        };
         let kind = match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => Kind::File,
             FileType::Directory => Kind::Directory,
@@ -253,8 +257,10 @@ impl Walk<'_> {
                     self.mark(&mark, stat.st_mtime)?;
                 }
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let below = fs::openat(parent, name, flags, Mode::empty()).map_err(io("open"))?;
-                self.directory(&below, path)
+                match fs::openat(parent, name, flags, Mode::empty()) {
+                    Err(Errno::NOENT) => Ok(()),
+                    other => self.directory(&other.map_err(io("open"))?, path),
+                }
             }
             Kind::File => self.file(parent, name, entry),
             Kind::Symlink => {
@@ -277,8 +283,10 @@ impl Walk<'_> {
     fn file(&mut self, parent: BorrowedFd, name: &[u8], mut entry: Entry) -> Result<(), DiffError> {
         let path = entry.path.clone();
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let fd = fs::openat(parent, name, flags, Mode::empty())
-            .map_err(|errno| DiffError::io("open", &path, errno))?;
+        let fd = match fs::openat(parent, name, flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(()),
+            other => other.map_err(|errno| DiffError::io("open", &path, errno))?,
+        };
         let size = fs::fstat(&fd)
             .map_err(|errno| DiffError::io("look at", &path, errno))?
             .st_size;

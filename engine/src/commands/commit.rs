@@ -140,13 +140,33 @@ fn below(found: &Found, store: &Store) -> Vec<PathBuf> {
     below
 }
 
-/// A container's changes, by themselves also where its root is a copy; they stay until the descriptor is closed.
-fn changed(found: &Found, store: &Store) -> Result<(Changes, OwnedFd), Failure> {
+/// What was made to tell a copy's changes; dropped, it is removed.
+struct Made(PathBuf);
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        // The container's end takes it away too.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Keeps changes as they are until it is dropped.
+struct Held {
+    _made: Option<Made>,
+    _lock: OwnedFd,
+}
+
+/// A container's changes, by themselves also where its root is a copy.
+fn changed(found: &Found, store: &Store) -> Result<(Changes, Held), Failure> {
     if !found.record.copied {
         let (upper, held) = found.changes()?;
         let changes = Changes {
             owners: owners(found),
             ..Changes::of(upper)
+        };
+        let held = Held {
+            _made: None,
+            _lock: held,
         };
         return Ok((changes, held));
     }
@@ -157,6 +177,10 @@ fn changed(found: &Found, store: &Store) -> Result<(Changes, OwnedFd), Failure> 
             .map_err(|error| containers::failed("remove", &target, &error))?;
     }
     containers::make_all(&target)?;
+    let held = Held {
+        _made: Some(Made(target.clone())),
+        _lock: held,
+    };
     let copy = found.directory.join(COPY);
     let changes = changes_of_copy(&copy, &below(found, store), &target)?;
     Ok((changes, held))
