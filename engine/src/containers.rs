@@ -367,6 +367,20 @@ pub fn release(place: &Place, name: &str, id: &str) -> Result<(), Failure> {
     }
 }
 
+/// Takes away names whose containers are gone: whoever removed those was killed between the two.
+pub fn sweep_names(place: &Place) -> Result<(), Failure> {
+    let (names, _held) = names(place)?;
+    let entries = fs::read_dir(&names).map_err(|error| failed("list", &names, &error))?;
+    for entry in entries.flatten() {
+        let link = entry.path();
+        let owner = fs::read_link(&link).map(|owner| folder(place).join(owner));
+        if owner.is_ok_and(|owner| !owner.is_dir()) {
+            fs::remove_file(&link).map_err(|error| failed("remove", &link, &error))?;
+        }
+    }
+    Ok(())
+}
+
 /// The directory of names, locked.
 fn names(place: &Place) -> Result<(PathBuf, OwnedFd), Failure> {
     let folder = place.root.join(NAMES);

@@ -259,6 +259,9 @@ pub fn sweep(place: &Place, runtime: &Runtime) {
             );
         }
     }
+    if let Err(failure) = containers::sweep_names(place) {
+        eprintln!("tare: names of containers: {}", failure.message);
+    }
 }
 
 /// A new container's id.
