@@ -1,5 +1,6 @@
 //! How numbers and times are shown, as docker shows them.
 
+use crate::failure::Failure;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Bytes by thousands: `1.23GB`.
@@ -100,6 +101,17 @@ pub fn since(time: Option<&str>) -> String {
     {
         Some(then) => ago(now.saturating_sub(then)),
         None => "N/A".to_owned(),
+    }
+}
+
+/// Whether `--format` asks for JSON, which it may do in docker's words too.
+pub fn wants_json(format: Option<&str>) -> Result<bool, Failure> {
+    match format {
+        None | Some("table") => Ok(false),
+        Some("json" | "{{json .}}") => Ok(true),
+        Some(other) => Err(Failure::new(format!(
+            "--format {other}: table and json are known"
+        ))),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::print;
 use crate::cli::Images;
 use crate::failure::Failure;
-use crate::format::{since, size, table};
+use crate::format::{since, size, table, wants_json};
 use crate::place::Place;
 use std::collections::BTreeSet;
 use tare_image::Reference;
@@ -12,15 +12,7 @@ use tare_image::store::{Name, Ref, Store};
 
 pub fn run(place: &Place, words: &Images) -> Result<(), Failure> {
     let store = place.store()?;
-    let json = match words.format.as_deref() {
-        None | Some("table") => false,
-        Some("json" | "{{json .}}") => true,
-        Some(other) => {
-            return Err(Failure::new(format!(
-                "--format {other}: table and json are known"
-            )));
-        }
-    };
+    let json = wants_json(words.format.as_deref())?;
     let wanted: Option<Reference> = words.repository.as_deref().map(str::parse).transpose()?;
     let tagged = words.repository.as_deref().is_some_and(|text| {
         text.rsplit('/')

@@ -4,20 +4,12 @@ use super::print;
 use crate::cli::Ps;
 use crate::containers::{self, Found, State};
 use crate::failure::Failure;
-use crate::format::{since, table};
+use crate::format::{since, table, wants_json};
 use crate::place::Place;
 use tare_runtime::Runtime;
 
 pub fn run(place: &Place, words: &Ps) -> Result<(), Failure> {
-    let json = match words.format.as_deref() {
-        None | Some("table") => false,
-        Some("json" | "{{json .}}") => true,
-        Some(other) => {
-            return Err(Failure::new(format!(
-                "--format {other}: table and json are known"
-            )));
-        }
-    };
+    let json = wants_json(words.format.as_deref())?;
     let runtime = place.runtime();
     let mut complain = |failure: Failure| eprintln!("tare: {}", failure.message);
     let all = containers::list(place, &mut complain)?;

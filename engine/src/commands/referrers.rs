@@ -3,21 +3,13 @@
 use super::print;
 use crate::cli::Referrers;
 use crate::failure::Failure;
-use crate::format::{size, table};
+use crate::format::{size, table, wants_json};
 use crate::place::registry_settings;
 use tare_image::Reference;
 use tare_image::registry::Client;
 
 pub fn run(words: &Referrers) -> Result<(), Failure> {
-    let json = match words.format.as_deref() {
-        None | Some("table") => false,
-        Some("json") => true,
-        Some(other) => {
-            return Err(Failure::new(format!(
-                "--format {other}: table and json are known"
-            )));
-        }
-    };
+    let json = wants_json(words.format.as_deref())?;
     let reference: Reference = words.image.parse()?;
     let client = Client::new(registry_settings());
     let subject = match reference.digest() {
