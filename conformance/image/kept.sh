@@ -71,8 +71,8 @@ for _ in $(seq 30); do
   "$tare" commit two killed:1 >/dev/null 2>&1 &
   commit=$!
   sleep "0.00$((RANDOM % 10))"
-  kill -KILL $commit 2>/dev/null || true
-  wait $commit 2>/dev/null || true
+  kill -KILL $commit 2>/dev/null
+  wait $commit 2>/dev/null
 done
 for _ in $(seq 100); do if "$tare" ps | grep -q 'Up  *two'; then break; fi; sleep 0.05; done
 check kept/commit-killed-goes-on 0 'Up +two$' "$tare" ps
@@ -86,7 +86,7 @@ same kept/rm-force-killed-it $status 137
 pid=$!
 for _ in $(seq 100); do if grep -q up "$work/up5"; then break; fi; sleep 0.05; done
 kill -KILL $pid
-wait $pid 2>/dev/null || true
+wait $pid 2>/dev/null
 check kept/outlives-its-tare 0 'Up +three$' "$tare" ps
 sleep 1.5
 quietly "$tare" run --rm "$image" true
@@ -98,10 +98,10 @@ for n in $(seq 60); do
   "$tare" run --name "k$((n % 4))" "$image" touch /x >/dev/null 2>&1 &
   run=$!
   sleep "0.0$((RANDOM % 6))$((RANDOM % 10))"
-  kill -KILL $run 2>/dev/null || true
-  wait $run 2>/dev/null || true
+  kill -KILL $run 2>/dev/null
+  wait $run 2>/dev/null
   "$tare" ps -aq --no-trunc >"$work/listed" || break
-  if [ $((n % 10)) = 0 ]; then for name in k0 k1 k2 k3; do "$tare" rm -f $name >/dev/null 2>&1 || true; done; fi
+  if [ $((n % 10)) = 0 ]; then for name in k0 k1 k2 k3; do "$tare" rm -f $name >/dev/null 2>&1; done; fi
 done
 same kept/killed-runs-are-listed $n 60
 sleep 0.3

@@ -15,7 +15,7 @@ for round in $(seq "${KILLS:-200}"); do
   sleep "$(printf '0.%06d' $((RANDOM * 32768 % (took + took / 4))))"
   # Gone already: it was done.
   if kill -KILL $pid 2>/dev/null; then early=$((early + 1)); fi
-  wait $pid 2>/dev/null || true
+  wait $pid 2>/dev/null
   # A name is there only when all of its image is.
   if [ -n "$("$tare" images -q)" ] && [ "$("$tare" save "$image" 2>/dev/null | sha256sum)" != "$whole" ]; then
     wrong="round $round: the image is not whole"
@@ -38,7 +38,7 @@ for round in $(seq 40); do
   env --default-signal=INT "$tare" pull --quiet "$image" >/dev/null 2>&1 &
   pid=$!
   sleep "$(printf '0.%06d' $((RANDOM * 32768 % took)))"
-  kill -$signal $pid 2>/dev/null || true
+  kill -$signal $pid 2>/dev/null
   status=0; wait $pid || status=$?
   case $status in
   0) continue ;;
@@ -57,6 +57,6 @@ deaf=$!
 for _ in $(seq 100); do if [ -s "$work/deaf" ]; then break; fi; sleep 0.05; done
 # From a registry that never answers it comes back within seconds.
 check kills/interrupt-of-a-deaf-registry 143 '' timeout --preserve-status -k 10 1 "$tare" pull "127.0.0.1:$(<"$work/deaf")/i"
-kill $deaf; wait $deaf 2>/dev/null || true
+kill $deaf; wait $deaf 2>/dev/null
 quietly "$tare" image prune --all --force
 same kills/nothing-is-left "$(find "$TARE_ROOT"/images/{layers/sha256,blobs/sha256,ingest,leases,locks} -mindepth 1 -maxdepth 1)" ""

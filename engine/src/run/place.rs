@@ -46,6 +46,15 @@ impl Ground {
         let diff_ids = record.layers.clone();
         let mut lease = store.lease()?;
         lease.add(store, &diff_ids)?;
+        // A commit needs its documents, which the record keeps once it is written.
+        let base = &record.base;
+        lease.add(store, &[base.target.digest, base.manifest, base.config])?;
+        if !store.has(base.manifest) || !store.has(base.config) {
+            return Err(Failure::new(format!(
+                "the image {} has just been removed: pull it again",
+                record.image
+            )));
+        }
         for diff_id in &diff_ids {
             if store.layer(*diff_id)?.is_none() {
                 return Err(Failure::new(format!(
